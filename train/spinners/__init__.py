@@ -1,0 +1,1 @@
+"""Simulated article spinners whose every replacement is known."""
