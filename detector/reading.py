@@ -1,0 +1,286 @@
+"""Bytes to article text: which encoding, which file type, and what is refused.
+
+Offsets of a result count code points of the text that leaves this module: decoded, without a byte-order mark, line
+ends untouched. For HTML that is the extracted article, not the page's source.
+"""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from detector.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+STDIN = "-"
+DEFAULT_MAX_BYTES = 50_000_000
+"""Largest input read, in bytes: some eight million words, fifteen times "War and Peace"."""
+
+HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
+
+# Longest first, because the UTF-32 mark begins with the UTF-16 one.
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+# What people drop on a text tool most often, so that the message can name it. RTF and PDF can pass for text.
+_SIGNATURES = (
+    (b"%PDF-", "a PDF document", "save its text, for example with pdftotext, and score that"),
+    (b"PK\x03\x04", "a ZIP archive or an office document (.docx, .odt, .epub)", "export it as plain text"),
+    (b"\xd0\xcf\x11\xe0", "an old office document (.doc)", "export it as plain text"),
+    (b"{\\rtf", "an RTF document", "export it as plain text"),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first, or use detect-spin-batch"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it first, or use detect-spin-batch"),
+    (b"PAR1", "a Parquet table", "use detect-spin-batch"),
+    (b"\x89PNG", "a PNG image", "give its text"),
+    (b"\xff\xd8\xff", "a JPEG image", "give its text"),
+    (b"\x7fELF", "a program", "give a text file"),
+)
+
+# Of the first characters, how many may be control characters other than tab, line ends, form feed and escape. Text
+# files have none; compressed or numeric data decoded as a one-byte encoding has over 0.2. Set between by hand.
+_MAX_CONTROL_SHARE = 0.02
+_SAMPLE = 65_536
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+
+# UTF-16 text in Latin letters has a zero byte in nearly every character (0.97 and more in English prose).
+_MIN_UTF16_ZEROS = 0.7
+_MAX_UTF16_OTHER = 0.05
+
+# A UTF-8 file with a few damaged bytes is still UTF-8: a one-byte encoding read as UTF-8 has hardly any valid
+# sequence (an "é" must be followed by two characters from a block that no English text uses).
+_MAX_DAMAGED_SHARE = 0.1
+
+# Tried when the bytes are not UTF-8: what English text of the web and of old office programs comes in.
+_LEGACY_ENCODINGS = ("cp1252", "latin_1", "mac_roman")
+
+_META_CHARSET = re.compile(
+    rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """An input's text. `encoding`: Python's name of what it was decoded from. `kind`: `text` or `html`."""
+
+    text: str
+    encoding: str
+    kind: str
+
+
+def read_article(source: str, *, encoding: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES) -> Article:
+    """Read one input: a path, or `-` for standard input.
+
+    `encoding` forces a decoding; without it a byte-order mark, an HTML page's own declaration, UTF-8 and at last
+    detection decide. Markdown is kept as it is, so that offsets fit the file.
+
+    Raises:
+        InputError: missing, unreadable, a folder, over `max_bytes`, binary, undecodable, or a page without text.
+    """
+    name = display_name(source)
+    data = read_bytes(source, max_bytes=max_bytes)
+    kind = "html" if source != STDIN and Path(source).suffix.lower() in HTML_SUFFIXES else "text"
+    text, used = decode(data, name, encoding=encoding, html=kind == "html")
+    if kind == "html" and text.strip():
+        text = extract_html(text, name)
+    logger.info("%s: %d bytes, %s, %d characters of %s", name, len(data), used, len(text), kind)
+    return Article(text, used, kind)
+
+
+def display_name(source: str) -> str:
+    """Return `source` for messages and results; bytes of a file name that are not UTF-8 become U+FFFD."""
+    return os.fsencode(source).decode("utf-8", "replace")
+
+
+def read_bytes(source: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    """Return the bytes of a file, or of standard input for `-`; at most `max_bytes` are ever held.
+
+    Raises:
+        InputError: the file cannot be read, or it is larger than `max_bytes`.
+    """
+    name = display_name(source)
+    try:
+        if source == STDIN:
+            if sys.stdin is None:
+                raise InputError("-: standard input is closed; pipe a text in or name a file")
+            return _read_limited(sys.stdin.buffer, "standard input", max_bytes)
+        path = Path(source)
+        if path.is_dir():
+            raise InputError(
+                f"{name}: is a folder; name the files in it (such as {os.path.join(name, '*.txt')}), "  # noqa: PTH118 - keeps "./"
+                "or use detect-spin-batch for whole folders"
+            )
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > max_bytes:
+                raise _too_large(name, size, max_bytes)
+            return _read_limited(stream, name, max_bytes)
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such file; check the path (the current folder is {Path.cwd()})") from error
+    except PermissionError as error:
+        raise InputError(f"{name}: no permission to read it; check its mode and owner") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{name}: cannot be read: {reason}") from error
+
+
+def _read_limited(stream: BinaryIO, name: str, max_bytes: int) -> bytes:
+    # A pipe or a device says nothing about its size beforehand, so the limit holds while reading too.
+    data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise _too_large(name, None, max_bytes)
+    return data
+
+
+def _too_large(name: str, size: int | None, max_bytes: int) -> InputError:
+    is_size = f"{size:,} bytes are" if size is not None else "it is"
+    return InputError(
+        f"{name}: too large: {is_size} more than the limit of {max_bytes:,} bytes; "
+        "split it, use detect-spin-batch for many records, or raise --max-bytes"
+    )
+
+
+def decode(data: bytes, name: str, *, encoding: str | None = None, html: bool = False) -> tuple[str, str]:
+    """Return (text, encoding used); a byte-order mark is dropped, line ends stay.
+
+    Order: `encoding`, byte-order mark, a page's own declaration (`html`), UTF-8, UTF-16 without a mark, UTF-8 with a
+    few damaged bytes (each becomes U+FFFD), then detection among Windows-1252, Latin-1 and Mac Roman.
+
+    Raises:
+        InputError: binary data, bytes that `encoding` cannot decode, or no encoding found.
+    """
+    for signature, what, step in _SIGNATURES:
+        if data.startswith(signature):
+            raise InputError(f"{name}: is {what}, not text; {step}")
+    if encoding is not None:
+        text, used = _decode_forced(data, name, encoding), encoding
+    else:
+        text, used = _decode_guessed(data, name, html=html)
+    sample = text[:_SAMPLE]
+    if "\0" in sample or len(_CONTROL.findall(sample)) > _MAX_CONTROL_SHARE * len(sample):
+        raise InputError(f"{name}: looks like binary data, not text; give a text file, or its --encoding if it is one")
+    return text, used
+
+
+def _decode_forced(data: bytes, name: str, encoding: str) -> str:
+    for mark, marked in _BOMS:
+        if data.startswith(mark) and marked.replace("-", "").startswith(_plain(encoding)):
+            data, encoding = data[len(mark) :], marked
+            break
+    try:
+        text = data.decode(encoding)
+        text.encode("utf-8")  # some codecs decode to lone surrogates, which no output can carry
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name}: not valid {encoding} at byte {error.start:,} ({error.reason}); "
+            "leave --encoding out to have it detected, or name the right one"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name}: as {encoding} it holds lone surrogates; name the right --encoding") from error
+    return text
+
+
+def _plain(encoding: str) -> str:
+    return codecs.lookup(encoding).name.replace("-", "").replace("_", "")
+
+
+def _decode_guessed(data: bytes, name: str, *, html: bool) -> tuple[str, str]:
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            # The mark settles it; a file that breaks off within a character is still readable.
+            return data[len(mark) :].decode(encoding, "replace"), encoding
+    if html and (declared := _declared_encoding(data)) is not None:
+        try:
+            return data.decode(declared), declared
+        except UnicodeDecodeError:
+            logger.info("%s: declares %s but is not; guessing", name, declared)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        if "\0" not in text[:_SAMPLE]:
+            return text, "utf-8"
+    if (wide := _utf16_without_mark(data)) is not None:
+        return data.decode(wide, "replace"), wide
+    if b"\0" in data[:_SAMPLE]:
+        raise InputError(f"{name}: looks like binary data, not text (it has zero bytes); give a text file")
+    text = data.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+    if damaged <= _MAX_DAMAGED_SHARE * beyond_ascii:
+        logger.warning("%s: %d damaged UTF-8 sequences were replaced by U+FFFD", name, damaged)
+        return text, "utf-8"
+    return _detect(data, name)
+
+
+def _declared_encoding(data: bytes) -> str | None:
+    # 4096: browsers look at the first 1024 bytes, pages in the wild put long scripts and comments before it.
+    match = _META_CHARSET.search(data[:4096])
+    if match is None:
+        return None
+    try:
+        found = codecs.lookup(match[1].decode("ascii"))
+    except LookupError:
+        return None
+    # The declaration was read as ASCII, so it cannot be UTF-16. Browsers read Latin-1 as Windows-1252.
+    if found.name.startswith(("utf-16", "utf-32")) or not getattr(found, "_is_text_encoding", True):
+        return None
+    return "cp1252" if found.name in {"iso8859-1", "ascii"} else found.name
+
+
+def _utf16_without_mark(data: bytes) -> str | None:
+    sample = data[: _SAMPLE // 2 * 2]
+    half = len(sample) // 2
+    if half < 2:
+        return None
+    even, odd = sample[0::2].count(0) / half, sample[1::2].count(0) / half
+    if odd >= _MIN_UTF16_ZEROS and even <= _MAX_UTF16_OTHER:
+        return "utf-16-le"
+    if even >= _MIN_UTF16_ZEROS and odd <= _MAX_UTF16_OTHER:
+        return "utf-16-be"
+    return None
+
+
+def _detect(data: bytes, name: str) -> tuple[str, str]:
+    from charset_normalizer import from_bytes  # 50 ms, and hardly ever needed
+
+    best = from_bytes(data[:_SAMPLE], cp_isolation=list(_LEGACY_ENCODINGS)).best()
+    if best is None:
+        raise InputError(f"{name}: neither UTF-8 nor another encoding of English text; name it with --encoding")
+    # Windows-1252 differs from Latin-1 only where Latin-1 has control characters that no text uses.
+    encoding = "cp1252" if best.encoding == "latin_1" else best.encoding
+    try:
+        return data.decode(encoding), encoding
+    except UnicodeDecodeError:
+        return data.decode("latin_1"), "latin_1"
+
+
+def extract_html(page: str, name: str) -> str:
+    """Return the article of an HTML page: main text, without menus, comments and tables.
+
+    Where no article stands out (a bare list of paragraphs, a fragment) it is all visible text.
+
+    Raises:
+        InputError: the page holds no visible text.
+    """
+    # trafilatura: 0.5 s to import, so only when a page is read.
+    from trafilatura import extract, html2txt
+
+    text = extract(page, include_comments=False, include_tables=False) or html2txt(page)
+    if not text or not text.strip():
+        raise InputError(
+            f"{name}: no text found in this HTML page (is it filled in by a script?); save its text as .txt and score that"
+        )
+    return str(text)

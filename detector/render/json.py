@@ -1,0 +1,34 @@
+"""Results as JSON: one array, or one object a line. The shape is docs/result.schema.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+from detector.render import Entry, Scored
+
+# JSON lets these stand in a string, but some line splitters end a line there, and terminals obey the C1 ones.
+_RISKY = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def render_json(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the parts of one JSON array with an object per entry, in order, indented."""
+    count = 0
+    for entry in entries:
+        body = _dump(entry, indent=2).replace("\n", "\n  ")
+        yield ("[\n  " if count == 0 else ",\n  ") + body
+        count += 1
+    yield "\n]\n" if count else "[]\n"
+
+
+def render_jsonl(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield one line with one JSON object per entry, in order: as many lines as entries."""
+    for entry in entries:
+        yield _dump(entry) + "\n"
+
+
+def _dump(entry: Entry, indent: int | None = None) -> str:
+    record = entry.result.to_dict() if isinstance(entry, Scored) else entry.to_dict()
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)
+    return _RISKY.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
