@@ -1,7 +1,11 @@
-"""The texts to train and measure on, as one list of `Document` with groups that never stand on two sides of a split.
+"""The texts to train and measure on, as `Document` objects with groups that never stand on two sides of a split.
 
-The tables are read through the Hugging Face `datasets` library, local Parquet files and public hub sets alike. What a table
-means (label, tool family, source, group) is data: `TABLES` and `HUB_SETS`; adding a corpus is adding a row.
+The tables are read through the Hugging Face `datasets` library, local Parquet files and public hub sets alike.
+What a table means (label, tool family, source, group) is data: `TABLES` and `HUB_SETS`; a new corpus is a new row.
+
+Groups: rows with an `original`, and texts that are such an original, share the hash of its words; news go by title,
+books by book, WMT texts by source document, pages by address. students_gulf answers the questions that the originals
+of quillbot_pairs answer too, but the latter do not name theirs: the two tables are clustered by TF-IDF (`link_groups`).
 """
 
 from __future__ import annotations
@@ -36,9 +40,9 @@ class Document:
     """One text with everything a split or a report needs.
 
     `id`: as in the table (llm/rewrite_gpt35_prompts repeats a few). `label`: one of `detector.results.KINDS`.
-    `tool_family`: what leave-one-tool-out leaves out. `group`: rows of one group (same original, title, page, question or
-    parent text) never stand on two sides of a split. `original`: the text before rewriting, where the table has it.
-    `licence_nc`: for evaluation only; never train, tune or set a threshold on it.
+    `tool_family`: what leave-one-tool-out leaves out. `group`: rows of one group (same original, title, page,
+    question or parent text) never stand on two sides of a split. `original`: the text before rewriting, where the
+    table has it. `licence_nc`: for evaluation only; never train, tune or set a threshold on it.
     """
 
     id: str
@@ -64,7 +68,7 @@ Row = Mapping[str, Any]
 
 
 def text_key(text: str) -> str:
-    """Return 16 hex digits of the text's words in lower case: equal for texts that differ in case or punctuation only."""
+    """Return 16 hex digits of the words in lower case: equal for texts that differ in case or punctuation only."""
     return hashlib.sha256(" ".join(_WORD.findall(text.lower())).encode()).hexdigest()[:16]
 
 
@@ -83,16 +87,19 @@ def _last(row: Row) -> str:
 def _by_wmt_document(row: Row) -> str:
     """WMT 2022: human and machine translations of one source document share a group."""
     document, tool = _last(row), str(row.get("tool") or "")
-    if tool and document.endswith(f"-{tool}"):
-        document = document[: -len(tool) - 1]
-    else:
-        document = re.sub(r"-[A-D]$", "", document)
-    return f"wmt:{document}"
+    human = re.sub(r"-[A-D]$", "", document)
+    return f"wmt:{document.removesuffix(f'-{tool}') if tool else human}"
 
 
 def _by_wmt_source(row: Row) -> str:
     found = re.search(r" doc (\S+) ", str(row.get("source") or ""))
     return f"wmt:{found.group(1)}" if found else _by_text(row)
+
+
+def _by_prompted_text(row: Row) -> str:
+    """Rows without an original are named `<prompt>-<number of the abstract>-<hash>`; the number is the abstract."""
+    found = re.search(r"-([0-9]+)-[0-9a-f]{4}$", _last(row))
+    return _by_text(row) if row.get("original") or not found else f"arxiv:{found.group(1)}"
 
 
 def _by_story(row: Row) -> str:
@@ -131,6 +138,7 @@ TABLES: Mapping[str, TableRule] = {
     "spun/glossary_more": TableRule(_by_column("glossary", "title"), "wild", "glossary site"),
     "spun/paired_openings": TableRule(_by_story, "paired", "news openings"),
     "spun/paired_paragraphs": TableRule(_by_text, "paired"),
+    "llm/rewrite_gpt35_prompts": TableRule(_by_prompted_text),
     "llm/wild": TableRule(_by_column("page", "source")),
     "machine_translated/news": TableRule(_by_wmt_document, source="WMT22"),
     "machine_translated/wild": TableRule(_by_wmt_source),
@@ -223,16 +231,233 @@ def _shingles(text: str, size: int) -> set[tuple[str, ...]]:
     return set(zip(*(words[i:] for i in range(size)), strict=False))
 
 
+def _link_stories(documents: Sequence[Document]) -> dict[str, str]:
+    """Openings of stories that are in the SpinBot news too: {group of the opening: group of the news row}."""
+    news = [(d.group, _shingles(d.text, 4)) for d in documents if d.table == "spun/spinbot_news"]
+    linked: dict[str, str] = {}
+    for opening in documents:
+        if opening.table != "spun/paired_openings":
+            continue
+        own = _shingles(opening.text, 4)
+        for group, other in news:
+            # 0.2 of the 4-word shingles in common: the same story and tool; the next best story shares under 0.02.
+            if len(own & other) >= 0.2 * max(1, len(own)):
+                linked[opening.group] = group
+    return linked
+
+
+def _link_questions(documents: Sequence[Document]) -> dict[str, str]:
+    """Clusters of exam questions over students_gulf and quillbot_pairs: {group: group of the cluster}.
+
+    Single-linkage clusters of the answers by TF-IDF cosine, students' answers to one question joined beforehand.
+    """
+    answers: dict[str, str] = {}
+    for d in documents:
+        if d.table == "human/students_gulf":
+            answers[d.group] = f"{answers.get(d.group, '')}\n{d.text}"
+        elif d.table == "spun/quillbot_pairs" and d.original:
+            answers.setdefault(d.group, d.original)
+    if len(answers) < 2:
+        return {}
+    import numpy as np
+    from scipy.sparse.csgraph import connected_components
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectors = TfidfVectorizer(sublinear_tf=True, stop_words="english").fit_transform(list(answers.values()))
+    # 0.16: 99.5 % of the pairs of students' answers to different questions lie below it, so clusters err to too large.
+    _, cluster = connected_components((vectors @ vectors.T).toarray() >= 0.16, directed=False)
+    names = np.asarray(list(answers))
+    first = {c: min(names[cluster == c].tolist()) for c in np.unique(cluster)}
+    return {name: first[c] for name, c in zip(answers, cluster, strict=True)}
+
+
 def link_groups(documents: Iterable[Document]) -> list[Document]:
     """Return the documents with groups joined where two tables hold the same thing under different keys."""
     documents = list(documents)
-    news = [d for d in documents if d.table == "spun/spinbot_news"]
-    openings = [d for d in documents if d.table == "spun/paired_openings"]
-    moved: dict[str, str] = {}
-    for opening in openings:
-        own = _shingles(opening.text, 4)
-        for other in news:
-            # 0.2 of the 4-word shingles in common: the same story spun by the same tool; other stories share < 0.02.
-            if len(own & _shingles(other.text, 4)) >= 0.2 * max(1, len(own)):
-                moved[opening.group] = other.group
+    moved = {**_link_stories(documents), **_link_questions(documents)}
     return [replace(d, group=moved[d.group]) if d.group in moved else d for d in documents]
+
+
+@dataclass(frozen=True, slots=True)
+class HubSet:
+    """How the rows of a public corpus on the Hugging Face hub become documents.
+
+    `labels` maps the values of the label column, as strings, to `KINDS`. `tool_family` maps values of the tool column.
+    """
+
+    text_column: str
+    label_column: str
+    labels: Mapping[str, str]
+    tool_column: str = ""
+    domain_column: str = ""
+    original_column: str = ""
+    tool_family: Mapping[str, str] | None = None
+    licence_nc: bool = False
+
+
+_WAHLE = HubSet(
+    text_column="text",
+    label_column="label",
+    labels={"0": "original", "1": "spun", "original": "original", "og": "original", "spun": "spun", "mg": "spun"},
+    tool_column="method",
+    domain_column="dataset",
+    tool_family={"spinbot": "spinbot", "spinnerchief": "spinnerchief"},
+)
+HUB_SETS: Mapping[str, HubSet] = {
+    # Wahle et al. 2022, "Identifying Machine-Paraphrased Plagiarism": SpinBot and SpinnerChief over arXiv, Wikipedia
+    # and theses. Nothing joins a paragraph to its paraphrase, so groups are per text.
+    "jpwahle/machine-paraphrase-dataset": _WAHLE,
+}
+
+
+def read_hub(
+    name: str,
+    split: str = "train",
+    *,
+    data_file: Path | None = None,
+    cache_dir: Path | None = None,
+    limit: int | None = None,
+) -> list[Document]:
+    """Return the documents of one split of a public corpus; needs a network unless `data_file` or the cache holds it.
+
+    `data_file`: a local `.parquet`, `.json`, `.jsonl` or `.csv` copy with the same columns. `limit`: at most so many
+    rows (the first ones). Documents get ids `name/split/number`.
+
+    Raises:
+        InputError: no schema for this name (the message lists the known ones), a column or label the schema does not
+            expect, or the corpus cannot be fetched.
+    """
+    if name not in HUB_SETS:
+        raise InputError(f"no schema for hub set {name}; known: {', '.join(HUB_SETS)} (add one to HUB_SETS)")
+    schema = HUB_SETS[name]
+    with _quiet_datasets() as datasets:
+        cache = str(cache_dir) if cache_dir else None
+        try:
+            if data_file is None:
+                table = datasets.load_dataset(name, split=split, cache_dir=cache)
+            else:
+                builder = {"jsonl": "json"}.get(ending := data_file.suffix.lstrip("."), ending)
+                table = datasets.load_dataset(builder, data_files=str(data_file), split="train", cache_dir=cache)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{name} ({split}) cannot be read: {error}; go online or pass data_file") from error
+    needed = [c for c in (schema.text_column, schema.label_column) if c not in table.column_names]
+    if needed:
+        raise InputError(f"{name}: no column {', '.join(needed)}; columns: {', '.join(table.column_names)}")
+    names = getattr(table.features[schema.label_column], "names", None)
+    documents = []
+    for number, row in enumerate(table if limit is None else table.select(range(min(limit, len(table))))):
+        raw = row[schema.label_column]
+        value = str(names[raw] if names is not None and isinstance(raw, int) else raw).lower()
+        if value not in schema.labels:
+            raise InputError(f"{name} row {number}: label {value!r} is none of {', '.join(schema.labels)}")
+        label = schema.labels[value]
+        tool = str(row.get(schema.tool_column) or "") if label != "original" else ""
+        original = row.get(schema.original_column)
+        documents.append(
+            Document(
+                id=f"{name}/{split}/{number}",
+                text=str(row[schema.text_column]),
+                label=label,
+                table=f"hub/{name}",
+                tool=tool,
+                tool_family=(schema.tool_family or {}).get(tool.lower(), NO_TOOL),
+                source=name,
+                group=_by_text({"text": row[schema.text_column], "original": original}),
+                domain=str(row.get(schema.domain_column) or ""),
+                original=str(original) if original else None,
+                licence_nc=schema.licence_nc,
+            )
+        )
+    return documents
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateCounts:
+    """How many documents `remove_duplicates` took out, and why."""
+
+    exact: int
+    near: int
+    excluded: int
+
+
+_SHINGLE = 5  # words
+_SKETCH = 64  # smallest shingle hashes kept per text
+_INDEXED = 16  # of them looked up: at an overlap of 0.8 two texts share about 12 of their 16 smallest
+
+
+def _shingle_hashes(text: str, numbers: dict[str, int]) -> Any:
+    """Sorted distinct 64-bit hashes of the 5-word shingles; `numbers` numbers the words seen so far (mutated)."""
+    import numpy as np
+
+    words = np.array([numbers.setdefault(w, len(numbers) + 1) for w in _WORD.findall(text.lower())], dtype=np.uint64)
+    if words.size < _SHINGLE:
+        return np.zeros(0, dtype=np.uint64)
+    hashes = np.zeros(words.size - _SHINGLE + 1, dtype=np.uint64)
+    for i in range(_SHINGLE):
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + words[i : i + hashes.size]
+    hashes ^= hashes >> np.uint64(31)  # splitmix64's finish, so that the smallest are a random sample
+    hashes *= np.uint64(0xBF58476D1CE4E5B9)
+    hashes ^= hashes >> np.uint64(29)
+    return np.unique(hashes)
+
+
+def remove_duplicates(
+    documents: Iterable[Document], *, exclude: Iterable[str] = (), jaccard: float = 0.8
+) -> tuple[list[Document], DuplicateCounts]:
+    """Return the documents without copies, first one kept, order kept, and the counts.
+
+    Exact: same words in lower case. Near: estimated Jaccard overlap of 5-word shingles at or above `jaccard` (0.8, the
+    usual cut for news) with a kept document of the *same label* (a lightly spun copy is a pair, not a duplicate),
+    by bottom-64 sketches (Broder 1997). `exclude`: texts that must not be there; a document that shares a tenth of
+    its shingles with one of them goes. Cost: about a minute for all tables.
+    """
+    import numpy as np
+
+    numbers: dict[str, int] = {}
+    barred = [_shingle_hashes(text, numbers) for text in exclude]
+    barred_all = np.unique(np.concatenate(barred)) if barred else np.zeros(0, dtype=np.uint64)
+    kept: list[Document] = []
+    sketches: list[Any] = []
+    seen: set[tuple[str, str]] = set()
+    holders: dict[tuple[str, int], list[int]] = {}
+    exact = near = excluded = 0
+    for document in documents:
+        key = (document.label, text_key(document.text))
+        if key in seen:
+            exact += 1
+            continue
+        seen.add(key)
+        hashes = _shingle_hashes(document.text, numbers)
+        # A tenth of the shingles: quotations of one speech stay below it, a reprint or rewrite is far above.
+        if barred_all.size and hashes.size and np.isin(hashes, barred_all).mean() >= 0.1:
+            excluded += 1
+            continue
+        sketch = hashes[:_SKETCH]
+        candidates: dict[int, int] = {}
+        heads = sketch[:_INDEXED].tolist()
+        for value in heads:
+            for holder in holders.get((document.label, value), ()):
+                candidates[holder] = candidates.get(holder, 0) + 1
+        likely = [c for c, n in candidates.items() if n >= min(4, len(heads))]
+        if any(_overlap(sketch, sketches[c]) >= jaccard for c in likely):
+            near += 1
+            continue
+        for value in heads:
+            holders.setdefault((document.label, value), []).append(len(kept))
+        kept.append(document)
+        sketches.append(sketch)
+    return kept, DuplicateCounts(exact, near, excluded)
+
+
+def _overlap(a: Any, b: Any) -> float:
+    """Jaccard estimate from two bottom-k sketches: the share of the k smallest of the union that both hold."""
+    import numpy as np
+
+    union = np.union1d(a, b)[:_SKETCH]
+    both = np.intersect1d(a, b, assume_unique=True)
+    return float(np.isin(union, both).mean()) if union.size else 0.0
+
+
+def read_seeds(data: Path) -> list[str]:
+    """Return the texts of `seeds/*.txt` beside the data folder: for tests only, never to be trained on."""
+    return [p.read_text(encoding="utf-8") for p in sorted((data.parent / "seeds").glob("*.txt"))]
