@@ -156,17 +156,22 @@ def _compose(first: _Map | None, second: _Map | None) -> _Map | None:
 
 def _join(pieces: list[tuple[int, int, str]], text: str) -> tuple[str, _Map]:
     """Return `text` with the slices [start, end) of `pieces` (in order) replaced, and the map of it."""
+    if not pieces:
+        return text, np.arange(len(text) + 1, dtype=np.int64)
     out: list[str] = []
-    maps: list[_Map] = []
     at = 0
     for start, end, new in pieces:
         out += (text[at:start], new)
-        maps.append(np.arange(at, start, dtype=np.int64))
-        maps.append(np.full(len(new), start, dtype=np.int64))
         at = end
     out.append(text[at:])
-    maps.append(np.arange(at, len(text) + 1, dtype=np.int64))
-    return "".join(out), np.concatenate(maps)
+    # How many characters each character of `text` becomes: the first of a slice all of the new ones, the rest none.
+    starts, ends, sizes = (np.array(column, dtype=np.int64) for column in zip(*((s, e, len(n)) for s, e, n in pieces), strict=True))
+    edges = np.zeros(len(text) + 1, dtype=np.int64)
+    edges[starts] += 1
+    edges[ends] -= 1
+    counts = 1 - np.cumsum(edges[:-1])
+    counts[starts] = sizes
+    return "".join(out), np.append(np.repeat(np.arange(len(text), dtype=np.int64), counts), len(text))
 
 
 def _map_characters(text: str, changes: dict[str, str]) -> tuple[str, _Map | None]:
@@ -241,7 +246,10 @@ def _fold_homoglyphs(text: str) -> str:
     return "".join(out)
 
 
-_SEEN_ZERO_WIDTH = re.compile("[" + "".join(map(re.escape, sorted(_ZERO_WIDTH))) + "]")
+_ZW = "".join(map(re.escape, sorted(_ZERO_WIDTH)))
+# An invisible character that touches a word; not a byte-order mark at the very start, not the joiner of an emoji.
+_IN_WORD = re.compile(rf"(?<=[^\W_])[{_ZW}]|(?<=[\s\S])[{_ZW}](?=[^\W_])")
+_ASCII_BYTES = bytes(range(128))
 
 
 def _one_pass(text: str, present: set[str], warnings: set[str]) -> tuple[str, _Map | None]:
@@ -252,19 +260,21 @@ def _one_pass(text: str, present: set[str], warnings: set[str]) -> tuple[str, _M
         if pieces:
             warnings.add("mojibake")
             text, to_original = _join(pieces, text)
-            present = set(text)
-    changes = {c: new for c in present if not c.isascii() and (new := _replacement(c)) is not None}
+            present = _non_ascii(text)
+    changes = {c: new for c in present if (new := _replacement(c)) is not None}
     if changes:
         if not _ZERO_WIDTH.isdisjoint(changes):
-            warnings.update(_zero_width_warning(text))
+            if _IN_WORD.search(text):
+                warnings.add("zero_width")
         if not changes.keys().isdisjoint(_C1) or any("\ud800" <= c <= "\udfff" for c in changes):
             warnings.add("mojibake")
         text, step = _map_characters(text, changes)
         to_original = _compose(to_original, step)
-    if _MARK.search(text):
+        present = (present - changes.keys()).union(*changes.values())
+    if any(map(_MARK.match, present)):
         text, step = _compose_marks(text)
         to_original = _compose(to_original, step)
-    if not _LOOKALIKE_SET.isdisjoint(text):
+    if not _LOOKALIKE_SET.isdisjoint(present):
         folded = _fold_homoglyphs(text)
         if folded != text:
             warnings.add("homoglyphs")
@@ -274,13 +284,9 @@ def _one_pass(text: str, present: set[str], warnings: set[str]) -> tuple[str, _M
     return text, to_original
 
 
-def _zero_width_warning(text: str) -> tuple[str, ...]:
-    """Return the code where an invisible character touches a word; a byte-order mark or an emoji's joiner does not."""
-    for match in _SEEN_ZERO_WIDTH.finditer(text):
-        at = match.start()
-        if at and (text[at - 1].isalnum() or text[at + 1 : at + 2].isalnum()):
-            return ("zero_width",)
-    return ()
+def _non_ascii(text: str) -> set[str]:
+    """Return the distinct characters above U+007F."""
+    return set(text.encode("utf-8", "surrogatepass").translate(None, _ASCII_BYTES).decode("utf-8", "surrogatepass"))
 
 
 def normalise(text: str) -> Normalised:
@@ -300,9 +306,8 @@ def normalise(text: str) -> Normalised:
     warnings: set[str] = set()
     to_original: _Map | None = None
     for _ in range(_MAX_PASSES):
-        present = set(text)
         before = text
-        text, step = _one_pass(text, present, warnings)
+        text, step = _one_pass(text, _non_ascii(text), warnings)
         to_original = _compose(to_original, step)
         # Length-preserving replacements cannot make new work; anything else is looked at again.
         if text == before or (step is None and not warnings):

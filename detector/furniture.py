@@ -1,0 +1,284 @@
+"""Which ranges of a text are not the article: page furniture, metadata and repeated paragraphs.
+
+Works on lines, for furniture stands on lines of its own in every extraction seen. Each rule asks for the whole line,
+so that a sentence about cookies or comments is never taken for a banner. Phrase lists are data below; they were
+collected from news pages, blog themes (WordPress comment forms) and reader applications.
+"""
+
+from __future__ import annotations
+
+import re
+
+from detector.results import Ignored
+
+FURNITURE = "furniture"
+REPEAT = "repeat"
+METADATA = "metadata"
+
+# Longer lines are paragraphs; no rule but the one on repeats looks at them. Keeps every regex below linear.
+_MAX_LINE = 300
+# A shorter line may come twice in a text for good reasons (refrains, headings, "he said.").
+_MIN_REPEAT_WORDS = 8
+
+_DECORATION = " \t\u00a0*>\u00bb\u203a\u2192|\u2022\u00b7-\u2013\u2014_.\u2026:!#[]()<\u00ab\u25bc\u25b2+=~"
+
+# Lines that are furniture as a whole: lower case, decoration at both ends cut off.
+_PHRASES: frozenset[str] = frozenset(
+    """
+    advertisement|advertisements|ad|sponsored|sponsored content|promoted|promoted content|paid content|partner content
+    share|share this|share this article|share this story|share this post|share this page|share article|share story|share via|share on
+    share your thoughts|now share your opinion|what do you think|have your say|join the conversation|join the discussion
+    leave a reply|leave a comment|leave a reply cancel reply|cancel reply|post a comment|post comment|add a comment|add comment|write a comment
+    submit comment|submit|comments|comment|no comments|no comments yet|view comments|show comments|read comments|comments are closed
+    be the first to comment|reply|log in to reply|name|email|e-mail|website|your name|your email|your comment
+    back to top|back to top button|go back to top|return to top|to top|top|scroll to top|scroll down|scroll down for video|scroll down for videos
+    skip to content|skip to main content|skip to navigation|skip navigation|main menu|menu|navigation|search|search for|close|open menu|toggle navigation
+    home|about us|contact us|contact|privacy policy|privacy|terms of use|terms of service|terms and conditions|terms|cookie policy|sitemap|site map
+    log in|login|sign in|sign up|register|subscribe|subscribe now|subscribe today|my account|log out|download the app|get the app
+    accept|accept all|accept cookies|accept all cookies|reject all|manage cookies|cookie settings|manage preferences|privacy settings
+    read more|read more here|read full article|read the full story|read full story|read the full article|continue reading|continue reading the main story
+    keep reading|show more|load more|see more|view more|view all|see all|show less|more|expand|learn more|find out more
+    story continued below|story continues below|story continues below advertisement|article continues below|article continues below advertisement
+    article continues after advertisement|advertisement continue reading the main story|continue reading below|continue reading after the ad
+    next article|previous article|next post|previous post|next story|previous story|next|previous|prev|older posts|newer posts
+    print|print this page|print this article|print article|email this article|email this story|save|save for later|bookmark|copy link|link copied
+    tweet|pin|pin it|whatsapp|facebook|twitter|linkedin|reddit|telegram|instagram|pinterest|youtube|follow us|follow|like us on facebook|follow us on twitter
+    follow us on facebook|follow us on instagram|follow us on social media|connect with us
+    newsletter|newsletters|sign up for daily newsletters|sign up for our newsletter|manage newsletters|sign up for daily newsletters manage newsletters
+    subscribe to our newsletter|get our newsletter|join our newsletter|enter your email|enter your email address|your email address|email address
+    loading|please wait|loading comments|buy now|shop now|image|photo|photos|video|gallery|slideshow|play|play video|media playback is unsupported on your device
+    playback is not supported on this device|enable javascript|please enable javascript|about the author|about this site|all rights reserved
+    written by|posted by|filed under|tags|tagged|category|categories|was this article helpful|did you find this helpful|thank you for reading|thanks for reading
+    to read this article in one of houston's most-spoken languages, click on the button below|caption|hide caption|toggle caption|image caption|enlarge this image
+    """.strip().replace("\n", "|").replace("    ", "").split("|")
+)
+
+# Headers of a list of other articles; the headlines that follow go with them.
+_RELATED: frozenset[str] = frozenset(
+    """
+    related|related article|related articles|related stories|related story|related posts|related post|related news|related content|related coverage|related links
+    related topics|related reading|related readings|related videos|related video|related items|similar articles|similar stories|similar posts|similar readings
+    similar reading|similar news|recommended|recommended for you|recommended stories|recommended articles|recommended reading|recommended videos
+    more stories|more articles|more news|more posts|more like this|more on this|more on this story|more on this topic|more from this section|more coverage
+    most popular|most read|most viewed|most shared|popular|popular posts|popular articles|popular stories|popular now|trending|trending now|trending stories
+    latest news|latest stories|latest articles|latest posts|recent posts|recent articles|recent stories|recent news|recent comments|top stories|top news
+    you may like|you might like|you may also like|you might also like|you may also be interested in|you might be interested in|you may have missed
+    read next|up next|what to read next|read this next|also read|read also|see also|editor's picks|editors' picks|editor's choice|editors picks|our picks
+    don't miss|in case you missed it|other stories|other articles|other news|from around the web|around the web|from the web|elsewhere on the web|further reading
+    """.strip().replace("\n", "|").replace("    ", "").split("|")
+)
+_COUNT = re.compile(r"\s*[(\[]\s*\d+(?:\s+(?:items?|articles?|stories|posts?))?\s*[)\]]\s*$")
+
+# Lines with a variable part: lower case, at most _MAX_LINE characters, matched as a whole.
+_PATTERN = re.compile(
+    "|".join(
+        (
+            r"\d{1,3}[ -]?min(?:ute)?s?(?: read)?(?: time)?|(?:reading time|read time|estimated reading time|time to read)\W+\d+.{0,20}",
+            r"(?:view |show |see |read |load )?(?:all |more )?\d[\d,.]*k? (?:comments?|shares?|views?|likes?|replies|retweets|followers|reads|votes?)",
+            r"\d+ (?:seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?) ago",
+            r"your e-?mail address will not be published.{0,120}|required fields are marked.{0,20}|\*? ?required fields?",
+            r"save my name,.{0,100}|notify me of .{0,80}by e-?mail|this site uses akismet.{0,120}|learn how your comment data is processed",
+            r"you must be (?:logged|signed) in to .{0,60}|(?:log|sign) in to (?:leave|post|add|write|view|see|read).{0,60}|(?:please )?enter your (?:name|e-?mail|comment).{0,40}",
+            r"(?:name|e-?mail|website|comment|message|phone) ?\*",
+            # Links to other pieces inside an article.
+            r"(?:read more|read also|also read|see also|related|related (?:article|story|stories|coverage|video|news)s?|more|watch|listen|"
+            r"don't miss|must read|recommended|up next|read next|read|more on this(?: story)?|more from .{1,40}|click here(?: to .{1,60})?)"
+            r"(?: ?[:|>\u00bb] ?| [\u2013\u2014-] ).{3,200}",
+            r"(?:please )?click here (?:to|for) .{3,120}|click (?:to|for) (?:share|view|enlarge|read|print|email).{0,80}",
+            # Credits of pictures.
+            r"(?:photo|image|picture|photograph|illustration|photography|video|graphic|credit|cover image|featured image)s?"
+            r"(?: (?:credit|courtesy|source|copyright|caption)s?)?(?: by| of)? ?[:/|\u00a9] ?.{2,120}",
+            r"(?:image|photo|media) (?:copyright|source|caption) .{2,250}",
+            r"\(? ?(?:photo|image|picture|photograph|photos|images) (?:by|courtesy|via|credit|from) .{2,100}\)?",
+            r"\(? ?(?:ap|afp|reuters|epa|pa|file|getty|upi|ap file|courtesy) (?:photo|image|picture)s?\b.{0,120}",
+            r".{0,80}/ ?(?:getty images|reuters|afp|associated press|ap photo|ap|shutterstock|istock|unsplash|alamy|epa|rex)(?: .{0,40})?",
+            # Copyright lines, also those of agencies.
+            r"(?:copyright|\u00a9|\(c\)|&copy;)[ ,]*(?:\u00a9|\(c\)|&copy;)?[ ,]*(?:\d{4}|by |the |all rights).{0,250}|\u00a9.{2,150}|.{0,200}\ball rights reserved\b.{0,80}",
+            r".{0,80}this material may not be published, broadcast.{0,120}",
+            # Newsletters, applications, social networks.
+            r"(?:sign up|subscribe|register|join|follow|like|download|get|click|tap|enter|receive|install)\b.{0,100}"
+            r"\b(?:newsletters?|inbox|e-?mail alerts?|breaking news alerts|our app|news app|facebook|twitter|instagram|telegram|whatsapp|youtube|our channel|"
+            r"push notifications|apple news|google news)\b.{0,60}",
+            r"(?:we|this (?:web)?site|this website|our (?:web)?site|our website|by (?:continuing|using|clicking|browsing)|cookies)\b.{0,120}\bcookies?\b.{0,150}",
+            r"(?:mailonline|we|this article|this post|this site|some links).{0,30}\bmay (?:earn|receive|contain) .{0,20}(?:commission|affiliate).{0,150}",
+            # Menus, labels, paging.
+            r"(?:tags?|filed under|categories|category|topics|posted in|tagged(?: with| as| in)?|labels|keywords) ?: ?.{2,200}",
+            r"home ?[>\u00bb\u203a/|] ?.{2,150}|page \d+ of \d+|\d+ of \d+|\d+ / \d+|\d+ ?/ ?\d+ photos",
+            r"(?:share|tweet|e-?mail|print|save|pin|post)(?: (?:this|on|via|to|with|by|article|story|page|facebook|twitter|x|whatsapp|linkedin|e-?mail|pinterest|reddit|telegram|"
+            r"print|tweet|share|save|pin|copy|link|and|more|messenger|tumblr|flipboard|comments?|gmail|sms)[,|/]?){1,20}",
+            r"(?:facebook|twitter|whatsapp|linkedin|pinterest|reddit|telegram|e-?mail)(?:[ ,|/]+(?:facebook|twitter|x|whatsapp|linkedin|e-?mail|pinterest|reddit|telegram|print|share|"
+            r"instagram|youtube|messenger|tumblr|copy link|link|more)){1,15}",
+            r"go back to top.{0,60}|(?:story|article) continue[sd] (?:below|after).{0,40}|scroll down for.{0,40}|advertisement.{0,40}(?:continue reading|story continues).{0,40}",
+            r"(?:view|show|leave|post|add|write|read|see|load)(?: all| more| the| your| our| a| an| \d+){0,3} (?:comments?|repl(?:y|ies)|articles|stories|gallery|photos|slideshow)",
+            r"more (?:from|by) .{2,40}|more (?:stories|news|articles) (?:from|by|on|about) .{2,40}",
+            r"\[?(?:continue reading|read more)\b.{0,5}\]?",
+            r".{1,60}\| ?(?:privacy|terms|contact|about|sitemap|cookies|login|home|news|sports?)\b.{0,120}\|.{0,80}",
+        )
+    )
+)
+# No pattern can match a line without one of these; one search per text decides whether the patterns are needed.
+_CUE = re.compile(
+    r"min(?:ute)?s?\b[^\n]{0,5}read|read(?:ing)? time|\d (?:comment|share|view|like|repl|retweet|follower|read|vote)| ago\s*(?:\n|$)|e-?mail|required|save my|akismet|"
+    r"comment data|logged in|signed in|(?:log|sign) in|click|(?:^|\n)[ \t>*\[(]*(?:read|also|see|related|more|watch|listen|don't|must|recommended|up next|photo|image|"
+    r"picture|illustration|video|graphic|credit|cover|featured|media|ap |afp|reuters|epa|file|getty|upi|courtesy|share|tweet|print|save|pin|post|facebook|twitter|"
+    r"whatsapp|linkedin|pinterest|reddit|telegram|go back|story|article|scroll|advert|view|show|leave|add|write|load|page|home|tag|filed|categor|topic|label|keyword|"
+    r"continue|name|website|phone|message|\d+ (?:of|/)|\d+/)|/ ?(?:getty|reuters|afp|assoc|ap\b|shutter|istock|unsplash|alamy|epa|rex)|copyright|\u00a9|\(c\)|&copy;|rights reserved|"
+    r"may not be published|newsletter|inbox|alerts|\bapp\b|facebook|twitter|instagram|telegram|whatsapp|youtube|notifications|apple news|google news|cookie|"
+    r"commission|affiliate|\|"
+)
+
+_KEY_VALUE = re.compile(r"([A-Za-z][A-Za-z _/-]{0,30}):[ \t]+(\S.{0,250})")
+# Keys of records that a reader or publishing system keeps beside an article.
+_KEYS: frozenset[str] = frozenset(
+    """
+    id|article id|category id|post id|story id|uuid|guid|category|section|url|link|permalink|canonical|source|source url|date|created|created at|updated|updated at|last updated
+    modified|last modified|last read|published|published at|published on|publication date|pub date|posted|posted on|author|authors|byline|publisher|site|feed|status|type
+    format|language|lang|tags|keywords|slug|views|words|word count|read count|reading time|read time|length|isbn|issn|doi|version|title|headline|subtitle|edition|crawled
+    fetched|retrieved|accessed|encoding|content-type|content type|from|to|subject|sent|cc|message-id
+    """.strip().replace("\n", "|").replace("    ", "").split("|")
+)
+_MACHINE_VALUE = re.compile(
+    r"https?://\S+|www\.\S+|\d{4}[-/.]\d\d?[-/.]\d\d?\b.{0,30}|\d\d?[-/.]\d\d?[-/.]\d{2,4}\b.{0,30}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{10,30}|[0-9a-f]{16,64}|"
+    r"(?:\d{1,2} )?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? (?:\d{1,2}(?:st|nd|rd|th)?,? )?\d{4}\b.{0,30}|\d[\d,.]{0,12}(?: ?[a-z%]{1,10})?|\S{1,60}@\S{1,60}",
+    re.IGNORECASE,
+)
+_MIN_RECORD_LINES = 3
+# Labels of counters, as reader applications glue them together ("Words1", "Read CountDetails").
+_STATISTICS = re.compile(
+    r"(?:\d[\d,.]*|(?:(?:statistics|stats|words?|characters?|read|count|details|views|likes|shares|info|information|metadata|record|properties)[ \t]*){1,4}\d{0,6})", re.IGNORECASE
+)
+_DATE_LINE = re.compile(r"(?:first |last )?(?:published|updated|posted|created|modified|last updated|last modified)(?: on| at)? ?:? ?\d?.{0,60}\d.{0,20}")
+
+_MAX_HEADLINE_WORDS = 20
+_MAX_HEADLINES = 20
+
+
+def _is_headline(line: str) -> bool:
+    """Whether a line can be the title of another piece: short, capitalised, not a sentence with its full stop."""
+    return line[-1] not in ".,;:" and 2 <= len(line.split()) <= _MAX_HEADLINE_WORDS and not line[0].islower()
+
+
+def _mark_repeats(keys: list[str], why: list[str | None]) -> None:
+    """Mark every paragraph that stood above already, and short lines between two such."""
+    if len(set(keys)) == len(keys):
+        return
+    seen: set[str] = set()
+    again = [False] * len(keys)
+    for i, key in enumerate(keys):
+        again[i] = key in seen
+        seen.add(key)
+        if again[i] and key.count(" ") + 1 >= _MIN_REPEAT_WORDS:
+            why[i] = why[i] or REPEAT
+    # A heading belongs to the copy that it stands in.
+    for i in range(1, len(keys)):
+        if again[i] and why[i] is None and why[i - 1] == REPEAT:
+            why[i] = REPEAT
+    for i in range(len(keys) - 2, -1, -1):
+        if again[i] and why[i] is None and why[i + 1] == REPEAT:
+            why[i] = REPEAT
+
+
+def _mark_records(lines: list[str], why: list[str | None]) -> None:
+    """Mark runs of "Key: value" lines that a machine wrote, with the counters around them."""
+    i = 0
+    while i < len(lines):
+        known = machine = 0
+        j = i
+        while j < len(lines) and why[j] in (None, METADATA) and len(lines[j]) <= _MAX_LINE and (match := _KEY_VALUE.fullmatch(lines[j])):
+            is_known = match[1].lower() in _KEYS
+            is_machine = _MACHINE_VALUE.fullmatch(match[2]) is not None
+            known += is_known
+            machine += is_machine
+            if not (is_known or is_machine):
+                break
+            j += 1
+        if j - i >= _MIN_RECORD_LINES and machine and known:
+            start, end = i, j
+            while start and why[start - 1] is None and _STATISTICS.fullmatch(lines[start - 1]):
+                start -= 1
+            while end < len(lines) and why[end] is None and _STATISTICS.fullmatch(lines[end]):
+                end += 1
+            why[start:end] = [METADATA] * (end - start)
+        i = max(j, i + 1)
+
+
+def _mark_related(lines: list[str], keys: list[str], why: list[str | None]) -> None:
+    """Mark the headers of lists of other pieces, with the headlines, and a summary that follows such material."""
+    for i, key in enumerate(keys):
+        if len(key) > 60 or why[i] is not None or _COUNT.sub("", key).strip(_DECORATION) not in _RELATED:
+            continue
+        why[i] = FURNITURE
+        j = i + 1
+        while j < len(lines) and j - i <= _MAX_HEADLINES and why[j] is None:
+            if keys[j].strip(_DECORATION) == "summary" or _STATISTICS.fullmatch(lines[j]) or not _is_headline(lines[j]):
+                break
+            why[j] = FURNITURE
+            j += 1
+
+
+def _mark_summaries(keys: list[str], why: list[str | None]) -> None:
+    """Mark a "Summary" and its paragraph where it stands between furniture and the end or a record."""
+    for i in range(1, len(keys)):
+        if keys[i].strip(_DECORATION) != "summary" or why[i - 1] is None:
+            continue
+        if i + 2 >= len(keys) or why[i + 2] is not None:
+            why[i : i + 2] = [METADATA] * len(why[i : i + 2])
+
+
+def find_ignored(text: str) -> list[Ignored]:
+    """Return the ranges of `text` that are not the article, sorted, not overlapping.
+
+    `why` is `furniture`, `metadata` or `repeat` (of an earlier paragraph). Neighbouring lines of one kind make one
+    range. Linear in the length of the text; never raises on a str.
+
+    >>> [(i.start, i.end, i.why) for i in find_ignored("It rained all day.\\n\\nLeave a Reply\\n")]
+    [(20, 33, 'furniture')]
+    """
+    if "\r" in text:
+        text = text.replace("\r", "\n")
+    if "\n" not in text:
+        return []
+    lowered = text.lower().replace("\u2019", "'")
+    lines: list[str] = []
+    keys: list[str] = []
+    starts: list[int] = []
+    at = 0
+    for raw, low in zip(text.split("\n"), lowered.split("\n"), strict=True):
+        line = raw.strip()
+        if line:
+            lines.append(line)
+            keys.append(" ".join(low.split()))
+            starts.append(at + raw.index(line[0]))
+        at += len(raw) + 1
+    why: list[str | None] = [None] * len(lines)
+    has_cue = _CUE.search(lowered) is not None
+    colons = 0
+    related = False
+    for i, key in enumerate(keys):
+        if len(key) > _MAX_LINE:
+            continue
+        bare = key.strip(_DECORATION)
+        if bare in _PHRASES or (has_cue and _PATTERN.fullmatch(key)):
+            why[i] = FURNITURE
+        elif ":" in key:
+            colons += 1
+            if _DATE_LINE.fullmatch(key):
+                why[i] = METADATA
+        if not related and len(key) <= 60 and _COUNT.sub("", key).strip(_DECORATION) in _RELATED:
+            related = True
+    _mark_repeats(keys, why)
+    if colons >= _MIN_RECORD_LINES:
+        _mark_records(lines, why)
+    if related:
+        _mark_related(lines, keys, why)
+    if any(why):
+        _mark_summaries(keys, why)
+    ignored: list[Ignored] = []
+    for i, reason in enumerate(why):
+        if reason is None:
+            continue
+        start, end = starts[i], starts[i] + len(lines[i])
+        if i and why[i - 1] == reason:
+            start = ignored.pop().start
+        ignored.append(Ignored(start, end, reason))
+    return ignored
