@@ -17,6 +17,7 @@ METADATA = "metadata"
 
 # Longer lines are paragraphs; no rule but the one on repeats looks at them. Keeps every regex below linear.
 _MAX_LINE = 300
+_MAX_PHRASE = 120
 # A shorter line may come twice in a text for good reasons (refrains, headings, "he said.").
 _MIN_REPEAT_WORDS = 8
 
@@ -69,63 +70,73 @@ _RELATED: frozenset[str] = frozenset(
 )
 _COUNT = re.compile(r"\s*[(\[]\s*\d+(?:\s+(?:items?|articles?|stories|posts?))?\s*[)\]]\s*$")
 
-# Lines with a variable part: lower case, at most _MAX_LINE characters, matched as a whole.
-_PATTERN = re.compile(
+# Lines with a variable part: lower case, matched as a whole, every alternative begins with a word of _FIRST_WORDS.
+_STARTS = re.compile(
     "|".join(
         (
-            r"\d{1,3}[ -]?min(?:ute)?s?(?: read)?(?: time)?|(?:reading time|read time|estimated reading time|time to read)\W+\d+.{0,20}",
-            r"(?:view |show |see |read |load )?(?:all |more )?\d[\d,.]*k? (?:comments?|shares?|views?|likes?|replies|retweets|followers|reads|votes?)",
-            r"\d+ (?:seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?) ago",
-            r"your e-?mail address will not be published.{0,120}|required fields are marked.{0,20}|\*? ?required fields?",
-            r"save my name,.{0,100}|notify me of .{0,80}by e-?mail|this site uses akismet.{0,120}|learn how your comment data is processed",
-            r"you must be (?:logged|signed) in to .{0,60}|(?:log|sign) in to (?:leave|post|add|write|view|see|read).{0,60}|(?:please )?enter your (?:name|e-?mail|comment).{0,40}",
-            r"(?:name|e-?mail|website|comment|message|phone) ?\*",
+            r"\d{1,3}[ -]?min(?:ute)?s?(?: read)?(?: time)?",
+            r"(?:reading time|read time|estimated reading time|time to read)\W+\d+.{0,20}",
+            r"\d[\d,.]*k? (?:comments?|shares?|views?|likes?|replies|retweets|followers|reads|votes?)",
+            r"\d+ (?:seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?) ago|\d+ (?:of|/) \d+|\d+/\d+(?: photos)?",
+            # Comment forms.
+            r"your e-?mail address will not be published.{0,120}|required fields are marked.{0,20}|required fields?",
+            r"save my name,.{0,100}|notify me of .{0,80}by e-?mail.{0,5}|this site uses akismet.{0,120}|learn how your comment data is processed.{0,5}",
+            r"you must be (?:logged|signed) in to .{0,60}|(?:log|sign) in to (?:leave|post|add|write|view|see|read).{0,60}",
+            r"(?:please )?enter your (?:name|e-?mail|comment).{0,40}|(?:name|e-?mail|website|comment|message|phone) ?\*",
             # Links to other pieces inside an article.
             r"(?:read more|read also|also read|see also|related|related (?:article|story|stories|coverage|video|news)s?|more|watch|listen|"
             r"don't miss|must read|recommended|up next|read next|read|more on this(?: story)?|more from .{1,40}|click here(?: to .{1,60})?)"
             r"(?: ?[:|>\u00bb] ?| [\u2013\u2014-] ).{3,200}",
             r"(?:please )?click here (?:to|for) .{3,120}|click (?:to|for) (?:share|view|enlarge|read|print|email).{0,80}",
+            r"more (?:from|by) .{2,40}|more (?:stories|news|articles) (?:from|by|on|about) .{2,40}",
+            r"(?:view|show|leave|post|add|write|read|see|load)(?: all| more| the| your| our| a| an| \d+){0,3} "
+            r"(?:comments?|repl(?:y|ies)|articles|stories|gallery|photos|slideshow)",
             # Credits of pictures.
             r"(?:photo|image|picture|photograph|illustration|photography|video|graphic|credit|cover image|featured image)s?"
             r"(?: (?:credit|courtesy|source|copyright|caption)s?)?(?: by| of)? ?[:/|\u00a9] ?.{2,120}",
             r"(?:image|photo|media) (?:copyright|source|caption) .{2,250}",
-            r"\(? ?(?:photo|image|picture|photograph|photos|images) (?:by|courtesy|via|credit|from) .{2,100}\)?",
-            r"\(? ?(?:ap|afp|reuters|epa|pa|file|getty|upi|ap file|courtesy) (?:photo|image|picture)s?\b.{0,120}",
-            r".{0,80}/ ?(?:getty images|reuters|afp|associated press|ap photo|ap|shutterstock|istock|unsplash|alamy|epa|rex)(?: .{0,40})?",
+            r"(?:photo|image|picture|photograph|photos|images) (?:by|courtesy|via|credit|from) [^.]{2,100}",
+            r"(?:ap|afp|reuters|epa|pa|file|getty|upi|ap file|courtesy) (?:photo|image|picture)s?\b.{0,120}",
             # Copyright lines, also those of agencies.
-            r"(?:copyright|\u00a9|\(c\)|&copy;)[ ,]*(?:\u00a9|\(c\)|&copy;)?[ ,]*(?:\d{4}|by |the |all rights).{0,250}|\u00a9.{2,150}|.{0,200}\ball rights reserved\b.{0,80}",
-            r".{0,80}this material may not be published, broadcast.{0,120}",
+            r"(?:copyright|\u00a9|c\)|&copy;)[ ,]*(?:\u00a9|\(c\)|&copy;)?[ ,]*(?:\d{4}|by |the |all rights).{0,250}|\u00a9.{2,150}",
             # Newsletters, applications, social networks.
             r"(?:sign up|subscribe|register|join|follow|like|download|get|click|tap|enter|receive|install)\b.{0,100}"
-            r"\b(?:newsletters?|inbox|e-?mail alerts?|breaking news alerts|our app|news app|facebook|twitter|instagram|telegram|whatsapp|youtube|our channel|"
-            r"push notifications|apple news|google news)\b.{0,60}",
-            r"(?:we|this (?:web)?site|this website|our (?:web)?site|our website|by (?:continuing|using|clicking|browsing)|cookies)\b.{0,120}\bcookies?\b.{0,150}",
+            r"\b(?:newsletters?|inbox|e-?mail alerts?|breaking news alerts|our app|news app|facebook|twitter|instagram|telegram|whatsapp|youtube|"
+            r"our channel|push notifications|apple news|google news)\b.{0,60}",
+            r"(?:we|this website|this site|our (?:web)?site|by (?:continuing|using|clicking|browsing)|cookies)\b.{0,120}\bcookies?\b.{0,150}",
             r"(?:mailonline|we|this article|this post|this site|some links).{0,30}\bmay (?:earn|receive|contain) .{0,20}(?:commission|affiliate).{0,150}",
             # Menus, labels, paging.
             r"(?:tags?|filed under|categories|category|topics|posted in|tagged(?: with| as| in)?|labels|keywords) ?: ?.{2,200}",
-            r"home ?[>\u00bb\u203a/|] ?.{2,150}|page \d+ of \d+|\d+ of \d+|\d+ / \d+|\d+ ?/ ?\d+ photos",
-            r"(?:share|tweet|e-?mail|print|save|pin|post)(?: (?:this|on|via|to|with|by|article|story|page|facebook|twitter|x|whatsapp|linkedin|e-?mail|pinterest|reddit|telegram|"
-            r"print|tweet|share|save|pin|copy|link|and|more|messenger|tumblr|flipboard|comments?|gmail|sms)[,|/]?){1,20}",
-            r"(?:facebook|twitter|whatsapp|linkedin|pinterest|reddit|telegram|e-?mail)(?:[ ,|/]+(?:facebook|twitter|x|whatsapp|linkedin|e-?mail|pinterest|reddit|telegram|print|share|"
-            r"instagram|youtube|messenger|tumblr|copy link|link|more)){1,15}",
-            r"go back to top.{0,60}|(?:story|article) continue[sd] (?:below|after).{0,40}|scroll down for.{0,40}|advertisement.{0,40}(?:continue reading|story continues).{0,40}",
-            r"(?:view|show|leave|post|add|write|read|see|load)(?: all| more| the| your| our| a| an| \d+){0,3} (?:comments?|repl(?:y|ies)|articles|stories|gallery|photos|slideshow)",
-            r"more (?:from|by) .{2,40}|more (?:stories|news|articles) (?:from|by|on|about) .{2,40}",
-            r"\[?(?:continue reading|read more)\b.{0,5}\]?",
-            r".{1,60}\| ?(?:privacy|terms|contact|about|sitemap|cookies|login|home|news|sports?)\b.{0,120}\|.{0,80}",
+            r"home ?[>\u00bb\u203a/|] ?.{2,150}|page \d+ of \d+",
+            r"(?:share|tweet|e-?mail|print|save|pin|post)(?: (?:this|on|via|to|with|by|article|story|page|facebook|twitter|x|whatsapp|linkedin|e-?mail|"
+            r"pinterest|reddit|telegram|print|tweet|share|save|pin|copy|link|and|more|messenger|tumblr|flipboard|comments?|gmail|sms)[,|/]?){1,20}",
+            r"(?:facebook|twitter|whatsapp|linkedin|pinterest|reddit|telegram|e-?mail)(?:[ ,|/]+(?:facebook|twitter|x|whatsapp|linkedin|e-?mail|pinterest|"
+            r"reddit|telegram|print|share|instagram|youtube|messenger|tumblr|copy link|link|more)){1,15}",
+            r"go back to top.{0,60}|(?:story|article) continue[sd] (?:below|after).{0,40}|scroll down for.{0,40}",
+            r"advertisement.{0,40}(?:continue reading|story continues).{0,40}|(?:continue reading|read more)\b.{0,5}",
         )
     )
 )
-# No pattern can match a line without one of these; one search per text decides whether the patterns are needed.
-_CUE = re.compile(
-    r"min(?:ute)?s?\b[^\n]{0,5}read|read(?:ing)? time|\d (?:comment|share|view|like|repl|retweet|follower|read|vote)| ago\s*(?:\n|$)|e-?mail|required|save my|akismet|"
-    r"comment data|logged in|signed in|(?:log|sign) in|click|(?:^|\n)[ \t>*\[(]*(?:read|also|see|related|more|watch|listen|don't|must|recommended|up next|photo|image|"
-    r"picture|illustration|video|graphic|credit|cover|featured|media|ap |afp|reuters|epa|file|getty|upi|courtesy|share|tweet|print|save|pin|post|facebook|twitter|"
-    r"whatsapp|linkedin|pinterest|reddit|telegram|go back|story|article|scroll|advert|view|show|leave|add|write|load|page|home|tag|filed|categor|topic|label|keyword|"
-    r"continue|name|website|phone|message|\d+ (?:of|/)|\d+/)|/ ?(?:getty|reuters|afp|assoc|ap\b|shutter|istock|unsplash|alamy|epa|rex)|copyright|\u00a9|\(c\)|&copy;|rights reserved|"
-    r"may not be published|newsletter|inbox|alerts|\bapp\b|facebook|twitter|instagram|telegram|whatsapp|youtube|notifications|apple news|google news|cookie|"
-    r"commission|affiliate|\|"
+_FIRST_WORDS: frozenset[str] = frozenset(
+    """
+    reading read estimated time your required save notify this learn you log sign please enter name email e-mail website comment message phone also see related more
+    watch listen don't must recommended up click view show leave post add write load photo photos image images picture pictures photograph photographs illustration
+    illustrations photography video videos graphic credit credits cover featured media ap afp reuters epa pa file getty upi courtesy copyright \u00a9 c &copy subscribe
+    register join follow like download get tap receive install we our by cookies mailonline some tag tags filed categories category topics posted tagged labels keywords
+    home page share tweet print pin facebook twitter whatsapp linkedin pinterest reddit telegram go story article scroll advertisement continue
+    """.split()
 )
+# Lines that are told by what stands in them: (what the line must hold, pattern to search).
+_HOLDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("rights reserved", re.compile(r"\ball rights reserved\b")),
+    ("may not be published", re.compile(r"\bthis material may not be published, broadcast")),
+    (
+        "/",
+        re.compile(r"\A.{0,100}/ ?(?:getty images|reuters|afp|associated press|ap photo|ap|shutterstock|istock|unsplash|alamy|epa|rex)(?: .{0,40})?\)?\Z"),
+    ),
+    ("|", re.compile(r"\A.{1,60}\| ?(?:privacy|terms|contact|about|sitemap|cookies|login|home|news|sports?)\b.{0,120}\|")),
+)
+_OPENING = "\"'*>-\u2013\u2014\u2022\u00b7[(<#\u00bb\u203a\u25bc\u25b2 "
 
 _KEY_VALUE = re.compile(r"([A-Za-z][A-Za-z _/-]{0,30}):[ \t]+(\S.{0,250})")
 # Keys of records that a reader or publishing system keeps beside an article.
@@ -148,6 +159,8 @@ _STATISTICS = re.compile(
     r"(?:\d[\d,.]*|(?:(?:statistics|stats|words?|characters?|read|count|details|views|likes|shares|info|information|metadata|record|properties)[ \t]*){1,4}\d{0,6})", re.IGNORECASE
 )
 _DATE_LINE = re.compile(r"(?:first |last )?(?:published|updated|posted|created|modified|last updated|last modified)(?: on| at)? ?:? ?\d?.{0,60}\d.{0,20}")
+
+_DATE_WORDS = frozenset(("first", "last", "published", "updated", "posted", "created", "modified"))
 
 _MAX_HEADLINE_WORDS = 20
 _MAX_HEADLINES = 20
@@ -251,21 +264,28 @@ def find_ignored(text: str) -> list[Ignored]:
             starts.append(at + raw.index(line[0]))
         at += len(raw) + 1
     why: list[str | None] = [None] * len(lines)
-    has_cue = _CUE.search(lowered) is not None
+    holds = [item for item in _HOLDS if item[0] in lowered]
     colons = 0
     related = False
     for i, key in enumerate(keys):
         if len(key) > _MAX_LINE:
             continue
-        bare = key.strip(_DECORATION)
-        if bare in _PHRASES or (has_cue and _PATTERN.fullmatch(key)):
+        if len(key) <= _MAX_PHRASE:
+            bare = key.strip(_DECORATION)
+            if bare in _PHRASES:
+                why[i] = FURNITURE
+                continue
+            related = related or bare in _RELATED or (key[-1] in ")]" and _COUNT.sub("", key).strip(_DECORATION) in _RELATED)
+        start = key.lstrip(_OPENING)
+        first = start.partition(" ")[0].rstrip(":*|,;>/)")
+        if (first in _FIRST_WORDS or first[:1].isdigit() or first[:1] == "\u00a9") and _STARTS.fullmatch(start.rstrip(")]")):
+            why[i] = FURNITURE
+        elif holds and any(needle in key and pattern.search(key) for needle, pattern in holds):
             why[i] = FURNITURE
         elif ":" in key:
             colons += 1
-            if _DATE_LINE.fullmatch(key):
+            if first in _DATE_WORDS and _DATE_LINE.fullmatch(key):
                 why[i] = METADATA
-        if not related and len(key) <= 60 and _COUNT.sub("", key).strip(_DECORATION) in _RELATED:
-            related = True
     _mark_repeats(keys, why)
     if colons >= _MIN_RECORD_LINES:
         _mark_records(lines, why)
