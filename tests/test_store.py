@@ -20,11 +20,6 @@ from detector.store import MODEL_DIR_VARIABLE, open_model, write_manifest
 CONFIG = {"schema": 1, "thresholds": {"balanced": 0.5}}
 
 
-@pytest.fixture(autouse=True)
-def no_model_variable(monkeypatch):
-    monkeypatch.delenv(MODEL_DIR_VARIABLE, raising=False)
-
-
 def build(folder: Path, name: str = "tiny") -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")

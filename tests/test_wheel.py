@@ -140,8 +140,9 @@ def test_sdist_holds_the_project_and_no_litter(built):
         names = [name.split("/", 1)[1] for name in archive.getnames()]
     assert {name.split("/")[0] for name in names} <= SDIST_TOP
     assert {"train/__init__.py", "eval/__init__.py", "tests/test_wheel.py", "LICENSE", "README.md"} <= set(names)
-    litter = ("__pycache__", "_models/", ".log", ".ckpt", ".pkl", ".pickle", ".env", ".hypothesis")
-    assert [name for name in names if any(word in name for word in litter)] == []
+    odd_endings = {".log", ".ckpt", ".pkl", ".pickle", ".pyc", ".parquet", ".env"}
+    odd_folders = {"__pycache__", "_models", ".hypothesis", ".git", ".venv"}
+    assert [n for n in names if Path(n).suffix in odd_endings or odd_folders & set(n.split("/"))] == []
 
 
 @needs_model

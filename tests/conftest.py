@@ -1,0 +1,18 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from detector.store import MODEL_DIR_VARIABLE
+
+# A time limit for each example would test how busy the machine is.
+settings.register_profile("detect-spin", deadline=None)
+settings.load_profile("detect-spin")
+
+
+@pytest.fixture(autouse=True)
+def no_model_from_the_environment(monkeypatch):
+    """Tests look at the model that belongs to the code, whatever the developer has set."""
+    monkeypatch.delenv(MODEL_DIR_VARIABLE, raising=False)
