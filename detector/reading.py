@@ -66,7 +66,7 @@ _MAX_DAMAGED_SHARE = 0.1
 _LEGACY_ENCODINGS = ("cp1252", "latin_1", "mac_roman")
 
 _META_CHARSET = re.compile(
-    rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I
+    rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE
 )
 
 
@@ -281,6 +281,7 @@ def extract_html(page: str, name: str) -> str:
     text = extract(page, include_comments=False, include_tables=False) or html2txt(page)
     if not text or not text.strip():
         raise InputError(
-            f"{name}: no text found in this HTML page (is it filled in by a script?); save its text as .txt and score that"
+            f"{name}: no text found in this HTML page (is it filled in by a script?); "
+            "save its text as .txt and score that"
         )
     return str(text)

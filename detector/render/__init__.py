@@ -79,8 +79,8 @@ def evidence(result: SpinResult) -> list[Evidence]:
     for span in result.spans:
         groups.setdefault((" ".join(span.text.casefold().split()), span.suggestions), []).append(span)
     found = [
-        Evidence(g[0].text, max(s.score for s in g), g[0].suggestions, tuple(s.start for s in g))
-        for g in groups.values()
+        Evidence(same[0].text, max(s.score for s in same), same[0].suggestions, tuple(s.start for s in same))
+        for same in groups.values()
     ]
     return sorted(found, key=lambda e: (-e.score, e.places[0]))
 
@@ -120,7 +120,7 @@ def describe_warning(code: str) -> str:
 
 
 def number(value: float, beside: float | None = None) -> str:
-    """Return a number in [0, 1] with three decimals, or as many more (to six) as keep it apart from 0, 1 and `beside`."""
+    """Return a number in [0, 1] with three decimals, or as many more (to six) as tell it from 0, 1 and `beside`."""
     for digits in range(3, 7):
         shown = f"{value:.{digits}f}"
         collapsed = float(shown) in {0.0, 1.0} and float(shown) != value

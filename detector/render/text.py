@@ -141,12 +141,8 @@ def _phrase(shown: str, span: Span, style: str, marks: Marks, color: bool) -> It
         if original:
             yield f" [{original}]", _SUGGESTION
     else:
-        yield (
-            f"{marks.open}{shown} {marks.arrow} {original}{marks.close}"
-            if original
-            else f"{marks.open}{shown}{marks.close}",
-            "",
-        )
+        inner = f"{shown} {marks.arrow} {original}" if original else shown
+        yield f"{marks.open}{inner}{marks.close}", ""
 
 
 def _not_counted(shown: str, ignored: Ignored, color: bool) -> Iterator[_Fragment]:
