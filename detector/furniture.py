@@ -100,7 +100,8 @@ _STARTS = re.compile(
             # Copyright lines, also those of agencies.
             r"(?:copyright|\u00a9|c\)|&copy;)[ ,]*(?:\u00a9|\(c\)|&copy;)?[ ,]*(?:\d{4}|by |the |all rights).{0,250}|\u00a9.{2,150}",
             # Newsletters, applications, social networks.
-            r"(?:sign up|subscribe|register|join|follow|like|download|get|click|tap|enter|receive|install)\b.{0,100}"
+            r"(?:(?:sign up|subscribe|register|download)\b|(?:join|like|get|enter|receive|install) (?:us|our|the|your|my)\b|(?:click|tap) (?:here|the|to|on|this)\b|"
+            r"follow(?: \S+){1,6} on\b|follow us\b).{0,80}"
             r"\b(?:newsletters?|inbox|e-?mail alerts?|breaking news alerts|our app|news app|facebook|twitter|instagram|telegram|whatsapp|youtube|"
             r"our channel|push notifications|apple news|google news)\b.{0,60}",
             r"(?:we|this website|this site|our (?:web)?site|by (?:continuing|using|clicking|browsing)|cookies)\b.{0,120}\bcookies?\b.{0,150}",
@@ -138,6 +139,7 @@ _HOLDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 _OPENING = "\"'*>-\u2013\u2014\u2022\u00b7[(<#\u00bb\u203a\u25bc\u25b2 "
 
+_MAX_KEY = 31
 _KEY_VALUE = re.compile(r"([A-Za-z][A-Za-z _/-]{0,30}):[ \t]+(\S.{0,250})")
 # Keys of records that a reader or publishing system keeps beside an article.
 _KEYS: frozenset[str] = frozenset(
@@ -197,7 +199,13 @@ def _mark_records(lines: list[str], why: list[str | None]) -> None:
     while i < len(lines):
         known = machine = 0
         j = i
-        while j < len(lines) and why[j] in (None, METADATA) and len(lines[j]) <= _MAX_LINE and (match := _KEY_VALUE.fullmatch(lines[j])):
+        while (
+            j < len(lines)
+            and 0 < lines[j].find(":") <= _MAX_KEY
+            and why[j] in (None, METADATA)
+            and len(lines[j]) <= _MAX_LINE
+            and (match := _KEY_VALUE.fullmatch(lines[j]))
+        ):
             is_known = match[1].lower() in _KEYS
             is_machine = _MACHINE_VALUE.fullmatch(match[2]) is not None
             known += is_known
@@ -252,53 +260,62 @@ def find_ignored(text: str) -> list[Ignored]:
     if "\n" not in text:
         return []
     lowered = text.lower().replace("\u2019", "'")
-    lines: list[str] = []
-    keys: list[str] = []
-    starts: list[int] = []
-    at = 0
-    for raw, low in zip(text.split("\n"), lowered.split("\n"), strict=True):
-        line = raw.strip()
-        if line:
-            lines.append(line)
-            keys.append(" ".join(low.split()))
-            starts.append(at + raw.index(line[0]))
-        at += len(raw) + 1
+    raw_lines = text.split("\n")
+    lines = [line for line in map(str.strip, raw_lines) if line]
+    keys = [key for key in map(str.strip, lowered.split("\n")) if key]
+    if "  " in lowered or "\t" in lowered or "\u00a0" in lowered:
+        keys = [" ".join(key.split()) for key in keys]
     why: list[str | None] = [None] * len(lines)
     holds = [item for item in _HOLDS if item[0] in lowered]
-    colons = 0
+    pairs = 0
     related = False
     for i, key in enumerate(keys):
-        if len(key) > _MAX_LINE:
+        size = len(key)
+        if size > _MAX_LINE:
             continue
-        if len(key) <= _MAX_PHRASE:
+        if size <= _MAX_PHRASE:
             bare = key.strip(_DECORATION)
             if bare in _PHRASES:
                 why[i] = FURNITURE
                 continue
-            related = related or bare in _RELATED or (key[-1] in ")]" and _COUNT.sub("", key).strip(_DECORATION) in _RELATED)
-        start = key.lstrip(_OPENING)
-        first = start.partition(" ")[0].rstrip(":*|,;>/)")
+            if bare in _RELATED or (key[-1] in ")]" and _COUNT.sub("", key).strip(_DECORATION) in _RELATED):
+                related = True
+                continue
+        start = key if key[0].isalpha() else key.lstrip(_OPENING)
+        first = start.partition(" ")[0]
+        if not first.isalpha():
+            first = first.rstrip(":*|,;>/)")
         if (first in _FIRST_WORDS or first[:1].isdigit() or first[:1] == "\u00a9") and _STARTS.fullmatch(start.rstrip(")]")):
             why[i] = FURNITURE
         elif holds and any(needle in key and pattern.search(key) for needle, pattern in holds):
             why[i] = FURNITURE
-        elif ":" in key:
-            colons += 1
-            if first in _DATE_WORDS and _DATE_LINE.fullmatch(key):
-                why[i] = METADATA
+        elif first in _DATE_WORDS and _DATE_LINE.fullmatch(key):
+            why[i] = METADATA
+        pairs += 0 < key.find(":") <= _MAX_KEY
     _mark_repeats(keys, why)
-    if colons >= _MIN_RECORD_LINES:
+    if pairs >= _MIN_RECORD_LINES:
         _mark_records(lines, why)
     if related:
         _mark_related(lines, keys, why)
-    if any(why):
-        _mark_summaries(keys, why)
+    if not any(why):
+        return []
+    _mark_summaries(keys, why)
+    return _ranges(raw_lines, lines, why)
+
+
+def _ranges(raw_lines: list[str], lines: list[str], why: list[str | None]) -> list[Ignored]:
+    """Return the marked lines as ranges of the text; `lines` are the stripped, non-empty ones of `raw_lines`."""
     ignored: list[Ignored] = []
-    for i, reason in enumerate(why):
-        if reason is None:
-            continue
-        start, end = starts[i], starts[i] + len(lines[i])
-        if i and why[i - 1] == reason:
-            start = ignored.pop().start
-        ignored.append(Ignored(start, end, reason))
+    at = 0
+    i = 0
+    for raw in raw_lines:
+        if i < len(lines) and raw and not raw.isspace():
+            reason = why[i]
+            if reason is not None:
+                start = at + len(raw) - len(raw.lstrip())
+                if i and why[i - 1] == reason:
+                    start = ignored.pop().start
+                ignored.append(Ignored(start, at + len(raw.rstrip()), reason))
+            i += 1
+        at += len(raw) + 1
     return ignored
