@@ -1,0 +1,1 @@
+"""Evaluation from a clone: `python -m eval --help`. Never installed, never imported by `detector`."""

@@ -1,0 +1,118 @@
+"""`python -m eval COMMAND`: held-out reports, speed, and the shipped detector over the tables. Runs from a clone."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from detector.errors import DetectorError
+from train.corpora import default_data_dir
+
+SEED = 20220119  # any fixed number; the day the SpinBot news set was made
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Folder of the tables [default: DETECT_SPIN_DATA or ../shared/data beside the clone].",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Folder for the Markdown and the JSON.",
+)
+
+
+class _Group(click.Group):
+    """Turns the errors that are raised on purpose into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except DetectorError as error:
+            raise click.UsageError(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what runs and how long it takes.")
+def main(verbose: bool) -> None:
+    r"""Evaluate detectors of spun text.
+
+    \b
+    python -m eval first-report --quick --systems tortured,association,tfidf
+    python -m eval bench
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s")
+
+
+@main.command("first-report")
+@data_option
+@out_option
+@click.option("--protocol", type=click.Choice(["leave-one-tool-out", "known-tool"]), default="leave-one-tool-out")
+@click.option("--systems", default="ours,tortured,association,tfidf", help="Names, or module:attribute for your own.")
+@click.option("--name", default="spin-en-v1", help="Title of the report.")
+@click.option("--quick", is_flag=True, help="Small samples, two folds: does it run? Two minutes, wide intervals.")
+@click.option("--pool-rows", type=click.IntRange(1), default=None, help="Human texts scored per table and round.")
+@click.option("--train-rows", type=click.IntRange(1), default=None, help="Human texts trained on per table and round.")
+@click.option("--seed", type=int, default=SEED)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes; the numbers do not depend on it.")
+@click.option(
+    "--scores", type=click.Path(file_okay=False, path_type=Path), help="Folder to keep scores in, outside git."
+)
+@click.option("--reuse", default="", help="Systems whose scores in --scores may be used instead of training again.")
+def first_report(
+    data: Path | None,
+    out: Path | None,
+    protocol: str,
+    systems: str,
+    name: str,
+    quick: bool,
+    pool_rows: int | None,
+    train_rows: int | None,
+    seed: int,
+    jobs: int,
+    scores: Path | None,
+    reuse: str,
+) -> None:
+    """Train and judge systems on tools and writers that they have not seen; write or print the report."""
+    from eval import protocols, report
+    from eval.systems import load_system
+    from train.corpora import load_documents
+
+    folder = data or default_data_dir()
+    names = _names(systems)
+    entrants = [load_system(n, folder) for n in names]
+    documents = load_documents(folder)
+    tables = sorted({d.table for d in documents})
+    found_by = protocols.read_search_phrases(folder)
+    documents += protocols.cut_search_phrases([d for d in documents if d.table == "spun/wild"], found_by)
+    settings = replace(protocols.QUICK if quick else protocols.Settings(), seed=seed)
+    settings = replace(
+        settings, pool_rows=pool_rows or settings.pool_rows, train_rows=train_rows or settings.train_rows
+    )
+    rounds = protocols.build_rounds(documents, protocol, settings)
+    digest = report.digest_tables(folder, tables)
+    store = None
+    if scores:
+        store = protocols.ScoreStore(scores, f"{digest}|{protocol}|{settings}", frozenset(_names(reuse)))
+    found = protocols.run_rounds(entrants, rounds, documents, settings, jobs, store)
+    by_name = {system.name: values for system, values in zip(entrants, found, strict=True)}
+    summary = report.summarise(name, protocol, by_name, rounds, documents, settings, digest)
+    if out is None:
+        click.echo(report.to_markdown(summary), nl=False)
+        return
+    for path in report.write_report(summary, out):
+        click.echo(str(path))
+
+
+def _names(value: str) -> list[str]:
+    return [n.strip() for n in value.split(",") if n.strip()]
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m eval")
