@@ -151,7 +151,9 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
 )
 @click.option("--no-progress", is_flag=True, help="No progress bar, also on a terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="On standard error only say what failed.")
-@click.option("-v", "--verbose", count=True, help="Log to standard error; -vv logs more.  [default: off]")
+@click.option(
+    "-v", "--verbose", count=True, show_default=False, help="Log to standard error; -vv logs more.  [default: off]"
+)
 @click.option(
     "--version",
     is_flag=True,

@@ -23,6 +23,9 @@ STDIN = "-"
 DEFAULT_MAX_BYTES = 50_000_000
 """Largest input read, in bytes: some eight million words, fifteen times "War and Peace"."""
 
+MAX_HTML_BYTES = 10_000_000
+"""Largest HTML page read, in bytes: extraction takes some three seconds a megabyte; no article's page is larger."""
+
 HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
 
 # Longest first, because the UTF-32 mark begins with the UTF-16 one.
@@ -86,11 +89,17 @@ def read_article(source: str, *, encoding: str | None = None, max_bytes: int = D
     detection decide. Markdown is kept as it is, so that offsets fit the file.
 
     Raises:
-        InputError: missing, unreadable, a folder, over `max_bytes`, binary, undecodable, or a page without text.
+        InputError: missing, unreadable, a folder, over `max_bytes` (HTML: over `MAX_HTML_BYTES`), binary, undecodable,
+            or a page without text.
     """
     name = display_name(source)
     data = read_bytes(source, max_bytes=max_bytes)
     kind = "html" if source != STDIN and Path(source).suffix.lower() in HTML_SUFFIXES else "text"
+    if kind == "html" and len(data) > MAX_HTML_BYTES:
+        raise InputError(
+            f"{name}: too large for an HTML page: {len(data):,} bytes are more than {MAX_HTML_BYTES:,}; "
+            "save the article's text as .txt and score that"
+        )
     text, used = decode(data, name, encoding=encoding, html=kind == "html")
     if kind == "html" and text.strip():
         text = extract_html(text, name)

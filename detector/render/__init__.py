@@ -156,6 +156,13 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(_escaped, text.replace("\u2028", "\n").replace("\u2029", "\n\n"))
 
 
+def visible_slice(text: str, start: int, end: int) -> str:
+    r"""Return `visible(text[start:end])`, a `\r\n` that `end` cuts in two being left to the next slice."""
+    if text[end - 1 : end + 1] == "\r\n":
+        end -= 1
+    return visible(text[start:end])
+
+
 def one_line(text: str) -> str:
     """Return `text` as `visible` does, with every run of white space made one space."""
     return " ".join(visible(text).split())

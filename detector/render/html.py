@@ -23,7 +23,7 @@ from detector.render import (
     one_line,
     percent,
     pieces,
-    visible,
+    visible_slice,
 )
 from detector.results import Failed, Ignored, Reason, Segment, Span, SpinResult, Verdict
 
@@ -235,8 +235,8 @@ def _text(value: str) -> str:
     return escape(one_line(value), quote=True)
 
 
-def _body(value: str) -> str:
-    return escape(visible(value), quote=True)
+def _body(text: str, start: int, end: int) -> str:
+    return escape(visible_slice(text, start, end), quote=True)
 
 
 def _source_name(entry: Entry) -> str:
@@ -389,13 +389,13 @@ def _article(entry: Scored, index: int) -> str:
             while anchors and anchors[-1][0] < end:
                 at, anchor = anchors.pop()
                 cut = max(at, start)
-                parts += [_body(text[start:cut]), anchor]
+                parts += [_body(text, start, cut), anchor]
                 start = cut
-            parts.append(_body(text[start:end]))
+            parts.append(_body(text, start, end))
             continue
         while anchors and anchors[-1][0] < end:
             parts.append(anchors.pop()[1])
-        shown = _body(text[start:end])
+        shown = _body(text, start, end)
         parts.append(_phrase(shown, mark, index) if isinstance(mark, Span) else _skipped(shown, mark))
     return "".join(parts)
 

@@ -23,7 +23,7 @@ from detector.render import (
     one_line,
     percent,
     pieces,
-    visible,
+    visible_slice,
 )
 from detector.results import Ignored, Reason, Span, SpinResult, Verdict
 
@@ -122,7 +122,7 @@ def _article(entry: Scored, marks: Marks, color: bool) -> Iterator[_Fragment]:
     phrase_style = _PHRASE if result.verdict is Verdict.SPUN else _WEAK_PHRASE
     last = "\n"
     for start, end, mark in pieces(entry.text, result):
-        shown = visible(entry.text[start:end])
+        shown = visible_slice(entry.text, start, end)
         last = shown[-1:] or last
         if isinstance(mark, Span):
             yield from _phrase(shown, mark, phrase_style, marks, color)
