@@ -23,7 +23,9 @@ _Map = NDArray[np.int64]
 _TYPOGRAPHY: dict[str, str] = {
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc\u02b9\u02bb\u02bd\uff07", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\uff02", '"'),
-    **dict.fromkeys("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+    **dict.fromkeys(
+        "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+    ),
     **dict.fromkeys("\u2010\u2011\u2212\ufe63\uff0d", "-"),
     "\u2015": "\u2014",
     "\u2028": "\n",
@@ -61,7 +63,13 @@ _MOJIBAKE = re.compile(
 # Letters of other scripts that are drawn like a Latin letter (a subset of Unicode's confusables, UTS 39: only those
 # drawn alike in common fonts).
 _LOOKALIKES: dict[str, str] = {
-    **dict(zip("\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0458\u0501\u04bb\u0475\u051b\u051d\u043a\u04cf", "aeopcyxisjdhvqwkl", strict=True)),
+    **dict(
+        zip(
+            "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0458\u0501\u04bb\u0475\u051b\u051d\u043a\u04cf",
+            "aeopcyxisjdhvqwkl",
+            strict=True,
+        )
+    ),
     **dict(
         zip(
             "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0405\u0408\u051a\u051c\u0474\u04c0",
@@ -70,12 +78,18 @@ _LOOKALIKES: dict[str, str] = {
         )
     ),
     **dict(zip("\u03bf\u03b1\u03bd\u03b9\u03c1\u03c5\u03ba", "oavipuk", strict=True)),
-    **dict(zip("\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7", "ABEZHIKMNOPTYX", strict=True)),
+    **dict(
+        zip(
+            "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+            "ABEZHIKMNOPTYX",
+            strict=True,
+        )
+    ),
     **dict(zip("\u0585\u0578\u057d\u0570", "onuh", strict=True)),
     **dict(zip("\u0251\u0261", "ag", strict=True)),
 }
 _LOOKALIKE_SET = frozenset(_LOOKALIKES)
-_FOLD_TABLE = str.maketrans(_LOOKALIKES)
+_FOLD_TABLE = {ord(foreign): latin for foreign, latin in _LOOKALIKES.items()}
 _FOREIGN = re.compile("[\u0370-\u03ff\u0400-\u052f\u0530-\u058f\u0251\u0261]")
 _GREEK = re.compile("[\u0370-\u03ff]")
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
@@ -165,7 +179,9 @@ def _join(pieces: list[tuple[int, int, str]], text: str) -> tuple[str, _Map]:
         at = end
     out.append(text[at:])
     # How many characters each character of `text` becomes: the first of a slice all of the new ones, the rest none.
-    starts, ends, sizes = (np.array(column, dtype=np.int64) for column in zip(*((s, e, len(n)) for s, e, n in pieces), strict=True))
+    starts, ends, sizes = (
+        np.array(column, dtype=np.int64) for column in zip(*((s, e, len(n)) for s, e, n in pieces), strict=True)
+    )
     edges = np.zeros(len(text) + 1, dtype=np.int64)
     edges[starts] += 1
     edges[ends] -= 1
@@ -181,14 +197,15 @@ def _map_characters(text: str, changes: dict[str, str]) -> tuple[str, _Map | Non
             for old, new in changes.items():
                 text = text.replace(old, new)
             return text, None
-        return text.translate(str.maketrans(changes)), None
+        return text.translate({ord(old): new for old, new in changes.items()}), None
+    table = {ord(old): new for old, new in changes.items()}
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
     lengths = np.ones(len(codes), dtype=np.int64)
     for old, new in changes.items():
         if len(new) != 1:
             lengths[codes == ord(old)] = len(new)
     starts = np.repeat(np.arange(len(codes), dtype=np.int64), lengths)
-    return text.translate(str.maketrans(changes)), np.append(starts, len(codes))
+    return text.translate(table), np.append(starts, len(codes))
 
 
 @lru_cache(maxsize=4096)
@@ -263,9 +280,8 @@ def _one_pass(text: str, present: set[str], warnings: set[str]) -> tuple[str, _M
             present = _non_ascii(text)
     changes = {c: new for c in present if (new := _replacement(c)) is not None}
     if changes:
-        if not _ZERO_WIDTH.isdisjoint(changes):
-            if _IN_WORD.search(text):
-                warnings.add("zero_width")
+        if not _ZERO_WIDTH.isdisjoint(changes) and _IN_WORD.search(text):
+            warnings.add("zero_width")
         if not changes.keys().isdisjoint(_C1) or any("\ud800" <= c <= "\udfff" for c in changes):
             warnings.add("mojibake")
         text, step = _map_characters(text, changes)
@@ -290,13 +306,13 @@ def _non_ascii(text: str) -> set[str]:
 
 
 def normalise(text: str) -> Normalised:
-    """Return the normal form of `text` with the map back and the warnings.
+    r"""Return the normal form of `text` with the map back and the warnings.
 
     Idempotent on the text; linear in its length; never raises on a str (lone surrogates become U+FFFD).
 
-    >>> normalise("\\u201cIt\\u2019s\\u201d").text
-    '"It\\'s"'
-    >>> n = normalise("sof\\u00adt \\ufb01sh")
+    >>> normalise("\u201cIt\u2019s\u201d").text
+    '"It\'s"'
+    >>> n = normalise("sof\u00adt \ufb01sh")
     >>> n.text, n.original_span(5, 7)
     ('soft fish', (6, 7))
     """
