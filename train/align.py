@@ -345,9 +345,10 @@ def mine(
     """Return the substitutions in the pairs (original, spun, tool).
 
     Adjacent phrases count joined as well. `rounds`: alignments made, each after the first with the pairs of the one
-    before that were seen twice and with `known` (phrase tables of spinners, for instance). `min_count`: pairs seen less often go; those where both sides have two words or more
-    need one sighting more, since most are chance neighbours. `max_ratio`: a pair of texts with more than this share of
-    the spun words replaced is left out: rewritten too freely to align (0.85: above every SpinBot text seen).
+    before that were seen twice; all with `known` (phrase tables of spinners, for instance). `min_count`: pairs seen
+    less often go; those where both sides have two words or more need one sighting more, since most are chance
+    neighbours. `max_ratio`: a pair of texts with more than this share of the spun words replaced is left out:
+    rewritten too freely to align (0.85: above every SpinBot text seen).
     """
     tokenised = [(_tokenise(original), _tokenise(spun), tool) for original, spun, tool in pairs]
     mined = Mined()

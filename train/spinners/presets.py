@@ -1,0 +1,175 @@
+"""Named simulated spinners, with rates calibrated to real pairs (numbers: eval/reports/spinners/report.md).
+
+A preset is a row of settings; `make_spinner` builds it from `Resources`, which read WordNet, phrase tables and
+neighbours only when a preset needs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from train.align import read_tortured_phrases
+from train.spinners.base import Spinner
+from train.spinners.dictionary import DictionarySpinner, Rates
+from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours
+from train.spinners.filters import Compose, Partial, Protect
+from train.spinners.lexicon import WordNet, read_wordnet
+from train.spinners.phrases import DebrisSpinner, PhraseSpinner, PhraseTable, read_connectives
+
+_WORDNET = "lexicon/open_english_wordnet_synsets.jsonl.gz"
+_TORTURED = "lexicon/tortured_phrases.tsv"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Settings of one simulated spinner; a part with rate 0 or None is left out.
+
+    `families`: of the glue phrases. `mined`: which mined table, "spinbot" or "quillbot". `tortured`: the reversed list of
+    tortured phrases. `protect_quotes`: nothing inside quotation marks changes. `partial`: share of paragraphs spun.
+    """
+
+    families: tuple[str, ...] = ()
+    glue: float = 0.0
+    mined: str = ""
+    mined_rate: float = 0.0
+    tortured: float = 0.0
+    rates: Rates | None = None
+    wrong_sense: float = 0.7
+    cross_class: float = 0.1
+    common: float = 0.5
+    determinism: float = 0.85
+    embedding: Rates | None = None
+    debris: float = 0.0
+    fix_articles: float = 0.7
+    protect_names: bool = True
+    protect_quotes: bool = False
+    partial: float = 1.0
+
+
+PRESETS: Mapping[str, Preset] = {
+    "spinbot-2016": Preset(
+        families=("A1",), glue=0.55, mined="spinbot", mined_rate=0.8, tortured=0.5, rates=Rates(0.3, 0.3, 0.35, 0.3), common=0.8
+    ),
+    "spinbot-2020": Preset(
+        families=("A2",), glue=0.55, mined="spinbot", mined_rate=0.8, tortured=0.5, rates=Rates(0.3, 0.3, 0.35, 0.3), common=0.8
+    ),
+    "spinbot-2022": Preset(
+        families=("A3",), glue=0.55, mined="spinbot", mined_rate=0.8, tortured=0.5, rates=Rates(0.3, 0.3, 0.35, 0.3), common=0.8
+    ),
+    "quillbot": Preset(
+        families=("A2",), glue=0.4, mined="quillbot", mined_rate=0.7, rates=Rates(0.25, 0.3, 0.3, 0.3), wrong_sense=0.3, common=1.0,
+        fix_articles=1.0, cross_class=0.0,
+    ),
+    "dictionary": Preset(rates=Rates(0.5, 0.5, 0.5, 0.5), common=0.2, wrong_sense=0.9),
+    "dictionary-light": Preset(rates=Rates(0.15, 0.15, 0.2, 0.2), common=0.3, wrong_sense=0.8, debris=0.0),
+    "embedding": Preset(embedding=Rates(0.4, 0.4, 0.4, 0.4), fix_articles=0.2),
+}  # fmt: skip
+
+
+@dataclass
+class Resources:
+    """What presets are built from; read on first use.
+
+    `data`: the folder of tables with `lexicon/`. `mined`: {"spinbot" or "quillbot": spun phrase -> originals}, from
+    training pairs only. `texts`: human texts for neighbours and word counts. `cache`: where neighbours are kept,
+    outside the repository.
+    """
+
+    data: Path | None = None
+    mined: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    cache: Path | None = None
+    wordnet_file: Path | None = None
+
+    @cached_property
+    def wordnet(self) -> WordNet:
+        """The synsets of `wordnet_file`, else of the data folder.
+
+        Raises:
+            FileNotFoundError: neither exists.
+        """
+        path = self.wordnet_file or (self.data or Path()) / _WORDNET
+        if not path.exists():
+            raise FileNotFoundError(f"no WordNet at {path}; pass wordnet_file or the folder that holds {_WORDNET}")
+        return read_wordnet(path)
+
+    @cached_property
+    def tortured(self) -> PhraseTable:
+        """Established term -> tortured phrases; empty where the list is absent."""
+        path = (self.data or Path()) / _TORTURED
+        return PhraseTable.from_spun(read_tortured_phrases(path)) if path.exists() else PhraseTable({})
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Distributional neighbours over `texts`, cached by a digest of the texts."""
+        digest = hashlib.sha256()
+        for text in self.texts:
+            digest.update(text.encode("utf-8", "surrogatepass"))
+        path = self.cache / f"neighbours-{digest.hexdigest()[:16]}.npz" if self.cache else None
+        if path and path.exists():
+            return Neighbours.load(path)
+        built = build_neighbours(self.texts)
+        if path:
+            built.save(path)
+        return built
+
+    @property
+    def frequencies(self) -> Mapping[str, int]:
+        """Counts of the vocabulary of `texts`; empty without texts."""
+        return self.neighbours.counts if self.texts else {}
+
+
+def make_spinner(name: str, resources: Resources, preset: Preset | None = None) -> Spinner:
+    """Return the named simulated spinner; `preset` takes the place of the settings of that name.
+
+    Raises:
+        ValueError: an unknown name (the message lists the known ones).
+    """
+    if preset is None:
+        if name not in PRESETS:
+            raise ValueError(f"unknown spinner {name}; known: {', '.join(PRESETS)}")
+        preset = PRESETS[name]
+    p = preset
+    parts: list[Spinner] = []
+    if p.glue:
+        glue = read_connectives(p.families)
+        parts.append(PhraseSpinner(glue, p.glue, p.glue, determinism=0.6, tool=f"{name}-glue"))
+    if p.tortured:
+        parts.append(PhraseSpinner(resources.tortured, p.tortured, 0.0, p.determinism, tool=f"{name}-terms"))
+    if p.mined_rate and p.mined in resources.mined:
+        table = _substitutions(resources.mined[p.mined])
+        parts.append(PhraseSpinner(table, p.mined_rate, 0.0, p.determinism, tool=f"{name}-mined"))
+    if p.rates is not None:
+        parts.append(
+            DictionarySpinner(
+                resources.wordnet,
+                p.rates,
+                p.determinism,
+                p.wrong_sense,
+                p.cross_class,
+                frequencies=resources.frequencies,
+                common=p.common,
+                tool=f"{name}-dictionary",
+            )
+        )
+    if p.embedding is not None:
+        parts.append(EmbeddingSpinner(resources.neighbours, p.embedding, tool=f"{name}-embedding"))
+    if p.debris:
+        parts.append(DebrisSpinner(drop=p.debris, double=p.debris / 4))
+    spinner: Spinner = Protect(Compose(parts, p.fix_articles), names=p.protect_names, quotes=p.protect_quotes)
+    return Partial(spinner, p.partial) if p.partial < 1 else spinner
+
+
+def _substitutions(mined: Mapping[str, Mapping[str, int]]) -> PhraseTable:
+    return PhraseTable.from_rows((old, new, float(n)) for new, olds in mined.items() for old, n in olds.items())
+
+
+def neighbour_sample(texts: Iterable[str], most: int = 6000) -> tuple[str, ...]:
+    """Return at most so many texts, spread evenly: enough for neighbours of the commonest 15,000 words."""
+    texts = list(texts)
+    step = max(1, -(-len(texts) // most))
+    return tuple(texts[::step])
