@@ -1,38 +1,17 @@
-"""The command `detect-spin`: arguments, files in, exit code. No scoring and no formatting here.
+"""Entry point of `detect-spin`: whatever happens ends in an exit status.
 
-Standard output carries results and nothing else; messages and progress go to standard error.
+Apart from command.py so that importing this module costs next to nothing: most of the time before the first result
+goes into imports, and Ctrl-C must be quiet there too.
 """
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import errno
-import logging
-import os
-import secrets
-import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
-
-import click
-
-from detector.errors import DetectorError, ModelError
-from detector.reading import DEFAULT_MAX_BYTES, STDIN, display_name, read_article
-from detector.render import Entry, Scored
-from detector.results import Failed, Verdict
-
-if TYPE_CHECKING:
-    from detector.detect import SpinDetector
-
-logger = logging.getLogger(__name__)
+from typing import NoReturn
 
 PROGRAM = "detect-spin"
-OPERATING_POINTS = ("strict", "balanced", "sensitive")
-FORMATS = ("text", "json", "jsonl", "html")
 
 
 class ExitCode(IntEnum):
@@ -46,371 +25,28 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
-class OutputError(Exception):
-    """The output cannot be written; the message names it and the next step."""
-
-
-_HELP = """Tell whether English articles were put through an article spinner, and show the phrases that give it away.
-
-\b
-Examples:
-  detect-spin article.txt
-  detect-spin --format html -o report.html *.txt page.html
-
-Each FILE is one article: plain text, Markdown, or HTML by its ending (.html, .htm); - is standard input.
-"""
-
-_EPILOG = """\b
-Exit status:
-  0    every input was scored, whatever the verdicts
-  1    with --fail-on spun: at least one input is spun
-  2    wrong usage, or the output cannot be written
-  3    some inputs could not be read; the others were scored
-  4    the model could not be opened
-  130  interrupted
-"""
-
-
-def _check_encoding(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        found = codecs.lookup(value)
-    except (LookupError, ValueError):  # ValueError: a NUL in the name
-        found = None
-    if found is None or not getattr(found, "_is_text_encoding", True):
-        raise click.BadParameter(f"{value!r} is no text encoding that Python knows; examples: utf-8, cp1252, utf-16")
-    return found.name
-
-
-def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if not value or context.resilient_parsing:
-        return
-    from detector import __version__
-    from detector.store import open_model
-
-    try:
-        model = open_model(context.params.get("model"))
-    except ModelError as error:
-        click.echo(f"{PROGRAM} {__version__}")
-        _complain(str(error))
-        context.exit(ExitCode.MODEL)
-    click.echo(f"{PROGRAM} {__version__} (model {model.model_id})")
-    context.exit(ExitCode.OK)
-
-
-@click.command(
-    name=PROGRAM,
-    help=_HELP,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
-)
-@click.argument("sources", metavar="FILE...", nargs=-1, required=True)
-@click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", help="What to write.")
-@click.option(
-    "--operating-point",
-    type=click.Choice(OPERATING_POINTS),
-    default="balanced",
-    help="False alarms accepted on human text: strict 0.1 %, balanced 1 %, sensitive 5 %.",
-)
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    default="-",
-    help="Write here; the file appears under its name only when it is complete. - is standard output.",
-)
-@click.option(
-    "--fail-on", type=click.Choice(["spun"]), default=None, help="Exit with 1 if an input is spun.  [default: never]"
-)
-@click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    help="Colour in text output; auto: on a terminal, unless NO_COLOR is set or TERM is dumb.",
-)
-@click.option(
-    "--encoding",
-    metavar="NAME",
-    default=None,
-    callback=_check_encoding,
-    help="Encoding of all inputs, such as cp1252.  [default: detected for each]",
-)
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(min=1),
-    default=DEFAULT_MAX_BYTES,
-    help="Refuse larger inputs.",
-)
-@click.option(
-    "--model",
-    metavar="NAME|DIR",
-    default=None,
-    is_eager=True,  # --version needs it
-    help="Another model.  [default: $DETECT_SPIN_MODEL_DIR, else the bundled one]",
-)
-@click.option("--no-progress", is_flag=True, help="No progress bar, also on a terminal.")
-@click.option("-q", "--quiet", is_flag=True, help="On standard error only say what failed.")
-@click.option(
-    "-v", "--verbose", count=True, show_default=False, help="Log to standard error; -vv logs more.  [default: off]"
-)
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_show_version,
-    help="Show the version of the program and of the model, and exit.",
-)
-def command(
-    sources: tuple[str, ...],
-    output_format: str,
-    operating_point: str,
-    output: str,
-    fail_on: str | None,
-    color: str,
-    encoding: str | None,
-    max_bytes: int,
-    model: str | None,
-    no_progress: bool,
-    quiet: bool,
-    verbose: int,
-) -> ExitCode:
-    """Score the inputs and return the exit status."""
-    if sources.count(STDIN) > 1:
-        raise click.UsageError("standard input (-) can be read only once")
-    _set_up_logging(verbose, quiet)
-    from detector import SpinDetector
-
-    try:
-        detector = SpinDetector.load(model, operating_point=operating_point)
-    except ModelError as error:
-        _complain(str(error))
-        return ExitCode.MODEL
-
-    tally = _Tally()
-    to_terminal = output == "-" and _is_terminal(sys.stdout)
-    show_progress = len(sources) > 1 and not (no_progress or quiet or to_terminal) and _is_terminal(sys.stderr)
-    with _progress(sources, show_progress) as walked:
-        entries = _score_all(walked, detector, encoding, max_bytes)
-        entries = tally.watch(entries, complain=output_format == "text", bar=show_progress)
-        try:
-            with _open_output(output) as stream:
-                _write(entries, stream, output_format, _use_color(color, to_terminal), to_terminal)
-        except BrokenPipeError:
-            # Whoever read our output has seen enough. The status tells of what was scored until then.
-            _forget_stdout()
-            return tally.exit_code(fail_on)
-        except OutputError as error:
-            _forget_stdout()
-            _complain(str(error))
-            return ExitCode.USAGE
-    # In these formats the errors are in the output, and the status alone would puzzle whoever sees the terminal.
-    if (tally.failed and output_format != "text") or (len(sources) > 1 and not quiet):
-        _complain(str(tally))
-    return tally.exit_code(fail_on)
-
-
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; never raises for what a user or an input did.
 
     `args`: the arguments without the program's name, None for those of this process.
     """
     try:
-        code = command.main(args=None if args is None else list(args), prog_name=PROGRAM, standalone_mode=False)
-    except click.Abort:  # click's name for KeyboardInterrupt
-        return ExitCode.INTERRUPTED
+        import click
+
+        from detector.command import command
+
+        try:
+            code = command.main(args=None if args is None else list(args), prog_name=PROGRAM, standalone_mode=False)
+        except click.Abort:  # click's name for KeyboardInterrupt
+            return ExitCode.INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     return int(code or 0)
 
 
 def main() -> NoReturn:
-    """Entry point of `detect-spin` and `python -m detector`."""
+    """Run `detect-spin` or `python -m detector` and exit."""
     sys.exit(run())
-
-
-class _Tally:
-    """Counts what passes through, for the closing line and the exit status."""
-
-    def __init__(self) -> None:
-        self.verdicts = dict.fromkeys(Verdict, 0)
-        self.failed = 0
-
-    def watch(self, entries: Iterable[Entry], *, complain: bool, bar: bool) -> Iterator[Entry]:
-        for entry in entries:
-            if isinstance(entry, Failed):
-                self.failed += 1
-                if complain:
-                    _complain(entry.error, over_bar=bar)
-            else:
-                self.verdicts[entry.result.verdict] += 1
-            yield entry
-
-    def exit_code(self, fail_on: str | None) -> ExitCode:
-        if self.failed:
-            return ExitCode.SOME_FAILED
-        if fail_on is not None and self.verdicts[Verdict(fail_on)]:
-            return ExitCode.FLAGGED
-        return ExitCode.OK
-
-    def __str__(self) -> str:
-        parts = [f"{count} {verdict.value.replace('_', ' ')}" for verdict, count in self.verdicts.items() if count]
-        parts += [f"{self.failed} failed"] if self.failed else []
-        total = sum(self.verdicts.values()) + self.failed
-        return f"{total} input{'' if total == 1 else 's'}: {', '.join(parts) or 'none read'}"
-
-
-def _score_all(sources: Iterable[str], detector: SpinDetector, encoding: str | None, max_bytes: int) -> Iterator[Entry]:
-    for source in sources:
-        name = display_name(source)
-        try:
-            text = read_article(source, encoding=encoding, max_bytes=max_bytes).text
-            yield Scored(detector.score(text, source=name), text)
-        except DetectorError as error:
-            yield Failed(name, str(error))
-        except Exception as error:
-            # A bug, or memory ran out: the other inputs must still be scored.
-            logger.debug("%s", name, exc_info=True)
-            what = "not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-            yield Failed(name, f"{name}: could not be scored: {what}; run with -vv for details, and please report it")
-
-
-def _write(entries: Iterable[Entry], stream: TextIO, output_format: str, color: bool, to_terminal: bool) -> None:
-    if output_format == "text":
-        from detector.render.text import Marks, render_text
-
-        # Wrapped only for a person's eyes; programs get the article's own lines.
-        width = shutil.get_terminal_size().columns if to_terminal else None
-        chunks = render_text(entries, color=color, width=width, marks=Marks.for_encoding(stream.encoding or "ascii"))
-    elif output_format == "html":
-        from detector.render.html import render_html
-
-        chunks = render_html(entries)
-    else:
-        from detector.render.json import render_json, render_jsonl
-
-        chunks = render_json(entries) if output_format == "json" else render_jsonl(entries)
-    if output_format != "text" and stream is sys.stdout:
-        # These formats are UTF-8 by definition, whatever the locale; a text is for a person with that locale.
-        _reconfigure(stream, encoding="utf-8", newline="\n")
-    elif stream is sys.stdout:
-        _reconfigure(stream, errors="replace")
-    for chunk in chunks:
-        try:
-            stream.write(chunk)
-            stream.flush()
-        except OSError as error:
-            if isinstance(error, BrokenPipeError) or error.errno == errno.EPIPE:
-                raise BrokenPipeError from error
-            raise OutputError(
-                f"the output cannot be written: {error.strerror or error}; nothing more was scored"
-            ) from error
-
-
-def _reconfigure(stream: TextIO, **settings: Any) -> None:
-    # Not every replacement of sys.stdout (a test's, an IDE's) has it.
-    if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-        reconfigure(**settings)
-
-
-@contextlib.contextmanager
-def _open_output(output: str) -> Iterator[TextIO]:
-    """Give a stream to write to. A file is replaced only when the block ends without an exception.
-
-    Raises:
-        OutputError: the file cannot be created or replaced, or standard output is closed.
-    """
-    if output == "-":
-        if sys.stdout is None:
-            raise OutputError("standard output is closed; use -o FILE")
-        yield sys.stdout
-        return
-    name = display_name(output)
-    try:
-        target = Path(output).resolve()  # through a symbolic link, so that the link stays
-        if target.is_dir():
-            raise OutputError(f"{name}: is a folder; give a file name to -o")
-        if target.exists() and not target.is_file():  # /dev/null, a named pipe: nothing to rename
-            with target.open("w", encoding="utf-8", newline="\n") as stream:
-                yield stream
-            return
-        # In the same folder, because renaming is atomic only within a file system. Opened by name and not with
-        # tempfile, whose files only the owner could read.
-        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
-        stream = temporary.open("x", encoding="utf-8", newline="\n")
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # ValueError: a NUL in the name; RuntimeError: links in a circle
-        raise OutputError(
-            f"{name}: cannot be written: {getattr(error, 'strerror', None) or error}; choose another -o"
-        ) from error
-    try:
-        with stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise OutputError(f"{name}: cannot be written: {error.strerror or error}; choose another -o") from error
-        raise
-
-
-def _forget_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: it would fail again, with a message of its own."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: there is no stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False
-
-
-def _use_color(color: str, to_terminal: bool) -> bool:
-    if color != "auto":
-        return color == "always"
-    return to_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-@contextlib.contextmanager
-def _progress(sources: Sequence[str], show: bool) -> Iterator[Iterable[str]]:
-    if not show:
-        yield sources
-        return
-    with click.progressbar(sources, label="Scoring", file=sys.stderr, show_pos=True) as bar:
-        yield bar
-
-
-def _complain(message: str, *, over_bar: bool = False) -> None:
-    from detector.render import visible
-
-    # One line each, and safe for a terminal: file names can hold anything. The carriage return and the clearing
-    # sequence take the place of the progress bar, which draws itself again.
-    start = "\r\x1b[K" if over_bar else ""
-    click.echo(f"{start}{PROGRAM}: {' '.join(visible(message).splitlines())}", err=True)
-
-
-def _set_up_logging(verbose: int, quiet: bool) -> None:
-    root = logging.getLogger()
-    if not verbose:
-        # Keeps Python's last-resort handler from printing the warnings of the libraries that we call.
-        root.addHandler(logging.NullHandler())
-        if quiet:
-            return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(levelname)s %(name)s: %(message)s"))
-    ours = logging.getLogger("detector")
-    ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
-    ours.addHandler(handler)
