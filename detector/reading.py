@@ -124,6 +124,8 @@ def read_bytes(source: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
             if sys.stdin is None:
                 raise InputError("-: standard input is closed; pipe a text in or name a file")
             return _read_limited(sys.stdin.buffer, "standard input", max_bytes)
+        if not source:
+            raise InputError("'': an empty file name; name a file (is a variable unset?)")
         path = Path(source)
         if path.is_dir():
             raise InputError(
