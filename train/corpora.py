@@ -278,6 +278,31 @@ def link_groups(documents: Iterable[Document]) -> list[Document]:
     return [replace(d, group=moved[d.group]) if d.group in moved else d for d in documents]
 
 
+def originals_of(documents: Iterable[Document]) -> list[Document]:
+    """Return the originals that the documents carry, as documents of their own, each once.
+
+    They are the negatives that differ from the positives in nothing but the rewriting. Those of quillbot_pairs were
+    written by a language model and get `llm_rewritten`, all others `original`. Table: `<table>:original`.
+    """
+    out: dict[str, Document] = {}
+    for d in documents:
+        if d.original:
+            label = "llm_rewritten" if d.table == "spun/quillbot_pairs" else "original"
+            table = f"{d.table}:original"
+            own = replace(
+                d,
+                id=f"{d.id}:original",
+                text=d.original,
+                original=None,
+                label=label,
+                table=table,
+                tool="",
+                tool_family="",
+            )
+            out.setdefault(text_key(d.original), own)
+    return list(out.values())
+
+
 @dataclass(frozen=True, slots=True)
 class HubSet:
     """How the rows of a public corpus on the Hugging Face hub become documents.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,8 +28,9 @@ _TORTURED = "lexicon/tortured_phrases.tsv"
 class Preset:
     """Settings of one simulated spinner; a part with rate 0 or None is left out.
 
-    `families`: of the glue phrases. `mined`: which mined table, "spinbot" or "quillbot". `tortured`: the reversed list of
-    tortured phrases. `protect_quotes`: nothing inside quotation marks changes. `partial`: share of paragraphs spun.
+    `families`: of the glue phrases. `mined`: which mined table, "spinbot" or "quillbot". `tortured`: rate of the
+    reversed list of tortured phrases. `protect_quotes`: nothing inside quotation marks changes. `partial`: share of
+    paragraphs spun.
     """
 
     families: tuple[str, ...] = ()
@@ -50,24 +51,33 @@ class Preset:
     partial: float = 1.0
 
 
+_SPINBOT = Preset(
+    glue=0.55,
+    mined="spinbot",
+    mined_rate=0.8,
+    tortured=0.5,
+    rates=Rates(0.3, 0.3, 0.35, 0.3),
+    common=0.8,
+)
 PRESETS: Mapping[str, Preset] = {
-    "spinbot-2016": Preset(
-        families=("A1",), glue=0.55, mined="spinbot", mined_rate=0.8, tortured=0.5, rates=Rates(0.3, 0.3, 0.35, 0.3), common=0.8
-    ),
-    "spinbot-2020": Preset(
-        families=("A2",), glue=0.55, mined="spinbot", mined_rate=0.8, tortured=0.5, rates=Rates(0.3, 0.3, 0.35, 0.3), common=0.8
-    ),
-    "spinbot-2022": Preset(
-        families=("A3",), glue=0.55, mined="spinbot", mined_rate=0.8, tortured=0.5, rates=Rates(0.3, 0.3, 0.35, 0.3), common=0.8
-    ),
+    "spinbot-2016": replace(_SPINBOT, families=("A1",)),
+    "spinbot-2020": replace(_SPINBOT, families=("A2",)),
+    "spinbot-2022": replace(_SPINBOT, families=("A3",)),
     "quillbot": Preset(
-        families=("A2",), glue=0.4, mined="quillbot", mined_rate=0.7, rates=Rates(0.25, 0.3, 0.3, 0.3), wrong_sense=0.3, common=1.0,
-        fix_articles=1.0, cross_class=0.0,
+        families=("A2",),
+        glue=0.4,
+        mined="quillbot",
+        mined_rate=0.7,
+        rates=Rates(0.25, 0.3, 0.3, 0.3),
+        wrong_sense=0.3,
+        cross_class=0.0,
+        common=1.0,
+        fix_articles=1.0,
     ),
     "dictionary": Preset(rates=Rates(0.5, 0.5, 0.5, 0.5), common=0.2, wrong_sense=0.9),
-    "dictionary-light": Preset(rates=Rates(0.15, 0.15, 0.2, 0.2), common=0.3, wrong_sense=0.8, debris=0.0),
+    "dictionary-light": Preset(rates=Rates(0.15, 0.15, 0.2, 0.2), common=0.3, wrong_sense=0.8),
     "embedding": Preset(embedding=Rates(0.4, 0.4, 0.4, 0.4), fix_articles=0.2),
-}  # fmt: skip
+}
 
 
 @dataclass
