@@ -154,3 +154,8 @@ def test_empty_text_has_no_article():
     source, parsed = page(not_scored(Reason.EMPTY))
     assert "No verdict: the text is empty." in source
     assert parsed.articles == []
+
+
+def test_odd_phrases_of_a_clean_text_are_not_called_evidence():
+    source, _ = page(scored("The top state leader left.", probability=0.1))
+    assert "Odd phrases, not enough for a verdict" in source and "Evidence, strongest" not in source

@@ -30,6 +30,9 @@ from detector.results import Failed, Ignored, Reason, Segment, Span, SpinResult,
 MAX_OPEN_EVIDENCE = 12
 """Rows of evidence that show at once; the others unfold."""
 
+MAX_LABELLED_PASSAGES = 24
+"""With more passages their probabilities no longer fit into the strip, and only the note of each shows its own."""
+
 _KINDS = {
     "original": "written by a person",
     "spun": "spun",
@@ -103,7 +106,7 @@ td.score { white-space: nowrap; overflow-wrap: normal; font-variant-numeric: tab
 .scale .label.right { transform: translateX(-100%); } .scale .label.left { transform: none; }
 .scale .end { position: absolute; top: .95rem; font-size: .75rem; color: var(--soft); }
 dl {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, max-content)); gap: .8rem 2rem; margin:
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, max-content)); gap: .8rem 2rem; margin:
   1.1rem 0 0;
 }
 dt {
@@ -312,7 +315,7 @@ def _scored_section(entry: Scored, index: int) -> str:
     if result.reason not in (Reason.EMPTY, Reason.NOT_TEXT):
         parts.append(f'<h3>Article</h3>\n<div class="article">{_article(entry, index)}</div>\n')
     if found:
-        parts.append(_evidence_table(found, index))
+        parts.append(_evidence_table(found, result, index))
     parts.append("</section>\n")
     return "".join(parts)
 
@@ -358,13 +361,15 @@ def _facts(result: SpinResult) -> str:
 def _strip(result: SpinResult, length: int, index: int) -> str:
     cells = []
     position = 0
+    labelled = len(result.segments) <= MAX_LABELLED_PASSAGES
     for count, segment in enumerate(result.segments, start=1):
         if segment.start > position:
             cells.append(f'<span style="flex:{segment.start - position} 0 0"></span>')
         label = f"Passage {count}: probability {number(segment.probability)}"
+        shown = f"{segment.probability:.2f}" if labelled else ""
         cells.append(
             f'<a href="#t{index}p{count}" title="{label}" aria-label="{label}" '
-            f'style="flex:{segment.end - segment.start} 0 0;background:{_shade(segment)}">{segment.probability:.2f}</a>'
+            f'style="flex:{segment.end - segment.start} 0 0;background:{_shade(segment)}">{shown}</a>'
         )
         position = segment.end
     if length > position:
@@ -423,13 +428,14 @@ def _skipped(shown: str, ignored: Ignored) -> str:
     return f'<span class="skip" title="Not counted: {why}"><span class="why">not counted, {why}: </span>{shown}</span>'
 
 
-def _evidence_table(found: list[Evidence], index: int) -> str:
+def _evidence_table(found: list[Evidence], result: SpinResult, index: int) -> str:
+    title = "Evidence, strongest first" if result.verdict is Verdict.SPUN else "Odd phrases, not enough for a verdict"
     head = (
         '<table>\n<thead><tr><th scope="col">Score</th><th scope="col">Phrase</th>'
         '<th scope="col">Probably was</th></tr></thead>\n<tbody>\n'
     )
     rows = [_evidence_row(item, index) for item in found]
-    parts = [f"<h3>Evidence, strongest first</h3>\n{head}{''.join(rows[:MAX_OPEN_EVIDENCE])}</tbody>\n</table>\n"]
+    parts = [f"<h3>{title}</h3>\n{head}{''.join(rows[:MAX_OPEN_EVIDENCE])}</tbody>\n</table>\n"]
     if rest := rows[MAX_OPEN_EVIDENCE:]:
         more = f"{len(rest):,} more phrase{'' if len(rest) == 1 else 's'}"
         parts.append(f"<details><summary>{more}</summary>\n{head}{''.join(rest)}</tbody>\n</table>\n</details>\n")
