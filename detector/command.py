@@ -189,7 +189,8 @@ def command(
             _forget_stdout()
             return tally.exit_code(fail_on)
         except OutputError as error:
-            _forget_stdout()
+            if output == "-":
+                _forget_stdout()
             _complain(str(error))
             return ExitCode.USAGE
     # In these formats the errors are in the output, and the status alone would puzzle whoever sees the terminal.

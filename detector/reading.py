@@ -231,7 +231,7 @@ def _decode_guessed(data: bytes, name: str, *, html: bool) -> tuple[str, str]:
     damaged = text.count("\ufffd")
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
     if damaged <= _MAX_DAMAGED_SHARE * beyond_ascii:
-        logger.warning("%s: %d damaged UTF-8 sequences were replaced by U+FFFD", name, damaged)
+        logger.warning("%s: damaged UTF-8, replaced by U+FFFD at %d places", name, damaged)
         return text, "utf-8"
     return _detect(data, name)
 
@@ -289,6 +289,8 @@ def extract_html(page: str, name: str) -> str:
     # trafilatura: 0.5 s to import, so only when a page is read.
     from trafilatura import extract, html2txt
 
+    if not re.search("<html", page, re.IGNORECASE):
+        page = f"<html><body>{page}</body></html>"  # trafilatura takes a fragment without it for no HTML at all
     text = extract(page, include_comments=False, include_tables=False) or html2txt(page)
     if not text or not text.strip():
         raise InputError(

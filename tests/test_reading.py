@@ -219,8 +219,12 @@ def test_html_with_a_wrong_or_unknown_declaration_is_guessed():
         assert decode(page.encode("cp1252"), "page.html", html=True) == (page, "cp1252")
 
 
-def test_html_without_an_article_gives_all_its_text():
-    assert "Just a line" in extract_html("<html><body><div>Just a line</div></body></html>", "page.html")
+@pytest.mark.parametrize(
+    "page",
+    ["<html><body><div>Just a line</div></body></html>", "<BODY><p>Just a line", "<p>Just a line</p>", "Just a line"],
+)
+def test_html_without_an_article_gives_all_its_text(page: str):
+    assert extract_html(page, "page.html").strip() == "Just a line"
 
 
 def test_a_huge_html_page_is_refused(tmp_path: Path):

@@ -22,7 +22,7 @@ def test_a_pipe_gets_verdict_article_and_evidence_in_plain_text():
     assert render(scored(text)) == (
         "a.txt\n"
         "SPUN  probability 0.999 >= threshold 0.620 (balanced)\n"
-        "10 words scored, 50 % of them in spun-looking passages · spin-en-test@0123456789ab\n"
+        "10 words, 50 % in spun-looking passages · spin-en-test@0123456789ab\n"
         "\n"
         "The «Top state leader → prime minister» «made sense of → explained» it.\n"
         "Buses ran.\n"

@@ -110,8 +110,8 @@ def _header(result: SpinResult, marks: Marks) -> Iterator[_Fragment]:
         threshold = number(result.threshold, result.probability)
         sign = ">=" if result.verdict is Verdict.SPUN else "<"
         yield f"  probability {probability} {sign} threshold {threshold} ({result.operating_point})\n", ""
-        words = f"{result.words:,} word{'' if result.words == 1 else 's'} scored"
-        covered = "none of them" if result.coverage == 0 else f"{percent(result.coverage)} of them"
+        words = f"{result.words:,} word{'' if result.words == 1 else 's'}"
+        covered = "none" if result.coverage == 0 else percent(result.coverage)
         yield f"{words}, {covered} in spun-looking passages {marks.dot} {result.model}\n", _DIM
     for code in result.warnings:
         yield f"Warning: {one_line(describe_warning(code))} ({one_line(code)})\n", "yellow"
