@@ -175,6 +175,8 @@ def command(
         _complain(str(error))
         return ExitCode.MODEL
 
+    if STDIN in sources and _is_terminal(sys.stdin) and not quiet:
+        _complain("type or paste the text, then Ctrl-D on a line of its own (Windows: Ctrl-Z and Enter)")
     tally = _Tally()
     to_terminal = output == "-" and _is_terminal(sys.stdout)
     show_progress = len(sources) > 1 and not (no_progress or quiet or to_terminal) and _is_terminal(sys.stderr)
