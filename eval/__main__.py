@@ -110,6 +110,46 @@ def first_report(
         click.echo(str(path))
 
 
+@main.command()
+@data_option
+@out_option
+@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@click.option("--articles", type=click.IntRange(1), default=2000)
+@click.option("--words", type=click.IntRange(1), default=500, help="Words of each article.")
+@click.option("--yardsticks/--no-yardsticks", default=True, help="Time two transformers of random weights too.")
+def bench(data: Path | None, out: Path | None, model: str | None, articles: int, words: int, yardsticks: bool) -> None:
+    """Measure articles and words per second, memory, and the cold start of the command."""
+    from eval import bench as benchmark
+
+    result = benchmark.run(data or default_data_dir(), model, articles, words, SEED, yardsticks)
+    click.echo(benchmark.to_markdown(result), nl=False)
+    if out is not None:
+        for path in benchmark.write(result, out):
+            click.echo(str(path), err=True)
+
+
+@main.command()
+@data_option
+@out_option
+@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@click.option("--tables", default="", help="Tables to score, such as human/bbc_2004,spun/wild [default: all].")
+@click.option("--rows", type=click.IntRange(1), default=300, help="Texts per table, chosen by a seeded hash.")
+@click.option("--seed", type=int, default=SEED)
+def score(data: Path | None, out: Path | None, model: str | None, tables: str, rows: int, seed: int) -> None:
+    """Run the shipped detector, thresholds as shipped, over the tables. NOT held out: it was trained on many."""
+    from eval import report, shipped
+    from train.corpora import load_documents
+
+    folder = data or default_data_dir()
+    documents = load_documents(folder, _names(tables) or None)
+    digest = report.digest_tables(folder, {d.table for d in documents})
+    result = shipped.score_tables(documents, model, rows, seed, digest)
+    click.echo(shipped.to_markdown(result), nl=False)
+    if out is not None:
+        for path in shipped.write(result, out):
+            click.echo(str(path), err=True)
+
+
 def _names(value: str) -> list[str]:
     return [n.strip() for n in value.split(",") if n.strip()]
 

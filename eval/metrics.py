@@ -134,7 +134,7 @@ def auroc(low: Floats, high: Floats, weights: Floats | None = None) -> float:
 
 
 def partial_auroc(low: Floats, high: Floats, weights: Floats | None = None, max_fpr: float = PARTIAL_FPR) -> float:
-    """Return the area up to `max_fpr`, scaled so that chance is 0.5 and perfect 1 (McClish 1989; as in scikit-learn)."""
+    """Return the area up to `max_fpr`, scaled: chance 0.5, perfect 1 (McClish 1989, as in scikit-learn)."""
     # A row adds to the curve from the rate `high` on; between `low` and `high` (ties) the curve rises linearly.
     width = np.where(high > low, high - low, 1.0)
     before, inside = np.clip(max_fpr - high, 0.0, None), np.clip(np.minimum(high, max_fpr) - low, 0.0, None)
@@ -148,17 +148,16 @@ def average_precision(
 ) -> float:
     """Return the area under precision and recall (average precision) in a stream with this share of spun rows.
 
-    `low` is not needed: precision is read at whole ties.
+    Rows with the same placement count as ties: no human score lies between them, so no threshold set on human scores
+    parts them, and their order across models means nothing.
     """
-    del low
     mass = np.ones(len(high)) if weights is None else weights
-    order = np.argsort(high, kind="stable")
-    order = order[mass[order] > 0]
-    ranked, mass = high[order], mass[order]
-    recall = np.cumsum(mass) / mass.sum()
-    recall = recall[np.searchsorted(ranked, ranked, side="right") - 1]
-    precision = prevalence * recall / (prevalence * recall + (1 - prevalence) * ranked)
-    return float(np.average(precision, weights=mass))
+    kept = mass > 0
+    rates, group = np.unique(np.column_stack([high[kept], low[kept]]), axis=0, return_inverse=True)
+    masses = np.bincount(group.ravel(), weights=mass[kept])
+    recall = np.cumsum(masses) / masses.sum()
+    precision = prevalence * recall / (prevalence * recall + (1 - prevalence) * rates[:, 0])
+    return float(np.average(precision, weights=masses))
 
 
 RankingMeasure = Callable[[Floats, Floats, Floats | None], float]

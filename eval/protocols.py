@@ -191,7 +191,7 @@ def read_search_phrases(data: Path) -> dict[str, str]:
     return {str(r["id"]): str(r["found_by"] or "") for r in table.to_pylist()}
 
 
-def _capped(indices: Iterable[int], documents: Sequence[Document], cap: int | None, seed: int) -> list[int]:
+def capped(indices: Iterable[int], documents: Sequence[Document], cap: int | None, seed: int) -> list[int]:
     """Return at most `cap` indices of each table, chosen by hash so that the choice does not depend on other tables."""
     by_table: dict[str, list[int]] = {}
     for index in indices:
@@ -222,7 +222,7 @@ def build_rounds(documents: Sequence[Document], protocol: str, settings: Setting
     folds = [fold_of(d, settings) for d in documents]
     keys = [_text_keys(d) for d in documents]
     is_spun = [d.label == "spun" for d in documents]
-    spun = _capped((i for i, s in enumerate(is_spun) if s), documents, settings.spun_rows, settings.seed)
+    spun = capped((i for i, s in enumerate(is_spun) if s), documents, settings.spun_rows, settings.seed)
     rounds = []
     for left_out in FAMILIES if protocol == "leave-one-tool-out" else (NO_FAMILY,):
         for fold in range(settings.folds):
@@ -235,15 +235,15 @@ def build_rounds(documents: Sequence[Document], protocol: str, settings: Setting
                 if not d.table.endswith(MASKED_SUFFIX) and d.group not in held_groups and not keys[i] & held_keys
             ]
             train = [i for i in free if is_spun[i]]
-            train += _capped((i for i in free if not is_spun[i]), documents, settings.train_rows, settings.seed)
+            train += capped((i for i in free if not is_spun[i]), documents, settings.train_rows, settings.seed)
             mine = [i for i, f in enumerate(folds) if f == fold]
             pool = [i for i in mine if documents[i].label == "original" and not documents[i].licence_nc]
             others = [
                 i for i in mine if not is_spun[i] and (documents[i].label != "original" or documents[i].licence_nc)
             ]
             scored_spun = [i for i in spun if folds[i] == fold and left_out in (NO_FAMILY, family_of(documents[i]))]
-            others = _capped(others, documents, settings.other_rows, settings.seed)
-            pool = _capped(pool, documents, settings.pool_rows, settings.seed)
+            others = capped(others, documents, settings.other_rows, settings.seed)
+            pool = capped(pool, documents, settings.pool_rows, settings.seed)
             if not pool or not any(is_spun[i] for i in train):
                 raise InputError(
                     f"{protocol}: fold {fold} without {left_out or 'held-out texts'} lacks human or spun texts"

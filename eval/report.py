@@ -223,7 +223,8 @@ def summarise(
     }
 
 
-def _cell(entry: Json, digits: int = 1) -> str:
+def cell(entry: Json, digits: int = 1) -> str:
+    """Return a share as percent with its interval, or a dash where there is none."""
     values = [entry[k] for k in ("value", "low", "high")]
     if any(v is None for v in values):
         return "–"
@@ -231,7 +232,8 @@ def _cell(entry: Json, digits: int = 1) -> str:
     return f"{text[0]} ({text[1]}–{text[2]})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table, first column left, others right, and an empty line."""
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
@@ -279,14 +281,14 @@ def _comparison(report: Json, names: Sequence[str], targets: Sequence[str]) -> l
         lines += [f"### At {percent(float(target))} false positives", ""]
         rows = []
         for position, entry in enumerate(systems[names[0]]["spun"]):
-            cells = [_cell(systems[n]["spun"][position]["recall"][target]) for n in names]
+            cells = [cell(systems[n]["spun"][position]["recall"][target]) for n in names]
             rows.append([f"recall {_mark(entry)}", str(entry["texts"]), *cells])
         human = systems[names[0]]["human_pooled"]
         rows.append(
             [
                 "false positives, human pooled",
                 str(human["texts"]),
-                *(_cell(systems[n]["human_pooled"]["flagged"][target], 2) for n in names),
+                *(cell(systems[n]["human_pooled"]["flagged"][target], 2) for n in names),
             ]
         )
         worst = []
@@ -295,19 +297,19 @@ def _comparison(report: Json, names: Sequence[str], targets: Sequence[str]) -> l
             found = next((h for h in systems[n]["human"] if h["set"] == name), None)
             worst.append(f"{name.split('/')[-1]} {100 * found['flagged'][target]['value']:.1f}" if found else "–")
         rows.append(["worst human set", "", *worst])
-        lines += _table(["", "texts", *names], rows)
+        lines += table_lines(["", "texts", *names], rows)
     lines += ["### Area under the ROC curve", ""]
     rows = [
-        [_mark(entry), str(entry["texts"]), *(_cell(systems[n]["spun"][position]["auroc"]) for n in names)]
+        [_mark(entry), str(entry["texts"]), *(cell(systems[n]["spun"][position]["auroc"]) for n in names)]
         for position, entry in enumerate(systems[names[0]]["spun"])
     ]
-    return [*lines, *_table(["", "texts", *names], rows)]
+    return [*lines, *table_lines(["", "texts", *names], rows)]
 
 
 def _system(name: str, result: Json, targets: Sequence[str]) -> list[str]:
     heads = [percent(float(t)) for t in targets]
     lines = [f"## {name}", "", f"`{result['signature']}`", "", "### Spun sets: recall at false positives of", ""]
-    lines += _table(
+    lines += table_lines(
         [
             "set",
             "texts",
@@ -319,16 +321,16 @@ def _system(name: str, result: Json, targets: Sequence[str]) -> list[str]:
         ],
         [
             [_mark(s), str(s["texts"]), str(s["groups"])]
-            + [_cell(s["recall"][t]) for t in targets]
-            + [_cell(s[m]) for m in RANKING_MEASURES]
+            + [cell(s["recall"][t]) for t in targets]
+            + [cell(s[m]) for m in RANKING_MEASURES]
             for s in result["spun"]
         ],
     )
     for target in targets:
         lines += [f"### Precision at {percent(float(target))} false positives, by share of spun articles", ""]
-        lines += _table(
+        lines += table_lines(
             ["set", *(percent(p) for p in PREVALENCES)],
-            [[_mark(s), *(_cell(s["precision"][target][str(p)]) for p in PREVALENCES)] for s in result["spun"]],
+            [[_mark(s), *(cell(s["precision"][target][str(p)]) for p in PREVALENCES)] for s in result["spun"]],
         )
     lines += ["### Human sets: flagged at", ""]
     rows = []
@@ -338,17 +340,17 @@ def _system(name: str, result: Json, targets: Sequence[str]) -> list[str]:
             [
                 _mark(h) + ("" if h.get("in_thresholds", True) else " (NC, in no threshold)"),
                 str(h["texts"]),
-                *(_cell(h["flagged"][t], 2) for t in targets),
-                *(_cell(new[t], 2) if new else "–" for t in targets),
+                *(cell(h["flagged"][t], 2) for t in targets),
+                *(cell(new[t], 2) if new else "–" for t in targets),
             ]
         )
-    lines += _table(["set", "texts", *heads, *(f"{x}, threshold without this set" for x in heads)], rows)
+    lines += table_lines(["set", "texts", *heads, *(f"{x}, threshold without this set" for x in heads)], rows)
     worst = ", ".join(f"{result['worst_human_set'][t]} at {percent(float(t))}" for t in targets)
     lines += [f"Worst human set of {SMALL_SET} texts or more: {worst}.", ""]
     lines += ["### Machine-translated and model-rewritten, never spun: flagged at", ""]
-    return lines + _table(
+    return lines + table_lines(
         ["set", "texts", *heads],
-        [[_mark(o), str(o["texts"]), *(_cell(o["flagged"][t]) for t in targets)] for o in result["machine_made"]],
+        [[_mark(o), str(o["texts"]), *(cell(o["flagged"][t]) for t in targets)] for o in result["machine_made"]],
     )
 
 
@@ -369,7 +371,7 @@ def to_markdown(report: Json) -> str:
     for name in names:
         lines += _system(name, report["systems"][name], targets)
     lines += ["## Rounds", ""]
-    lines += _table(
+    lines += table_lines(
         ["left out", "fold", "texts in training", "of these spun", "human texts held out", "sets held out"],
         [
             [
