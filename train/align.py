@@ -27,7 +27,7 @@ Table = Mapping[str, Mapping[str, int]]  # spun phrase -> original phrases and h
 MAX_PHRASE = 5  # words
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[%$£€&]")
 _BREAK = re.compile(r"[.!?;:…]\W*\s|\n")
-_SHORT_MOVE = 4  # words; shorter blocks occur twice by chance
+_SHORT_MOVE = 3  # content words; shorter blocks occur twice by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,7 @@ def _without_moved(a: _Tokens, b: _Tokens, stretches: list[_Stretch]) -> list[_S
         for i, j, size in matcher.get_matching_blocks():
             ks = [left[i + t][1] for t in range(size)]
             content = sum(words[i + t] not in closed for t in range(size))
-            if (
-                size >= _SHORT_MOVE
-                and content >= 2
-                and ks == list(range(ks[0], ks[0] + size))
-                and moved_a.isdisjoint(ks)
-            ):
+            if content >= _SHORT_MOVE and ks == list(range(ks[0], ks[0] + size)) and moved_a.isdisjoint(ks):
                 moved_a.update(ks)
                 moved_b.update(range(s.b0 + j, s.b0 + j + size))
     if not moved_b:
