@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.errors import InputError
 from train.corpora import default_data_dir
 from train.spinners.base import Edit, Spun, apply_edits, match_case, sentence_ranges, settle, words_of
 from train.spinners.dictionary import DictionarySpinner, Rates, chance
@@ -245,7 +246,7 @@ def test_match_case_and_sentences():
 
 
 def test_missing_wordnet_and_unknown_spinner_say_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match="wordnet_file"):
+    with pytest.raises(InputError, match="wordnet_file"):
         _ = Resources(tmp_path).wordnet
     with pytest.raises(ValueError, match="spinbot-2022"):
         make_spinner("nope", Resources(tmp_path))

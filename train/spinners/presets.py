@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from detector.errors import InputError
 from train.align import read_tortured_phrases
 from train.spinners.base import Spinner
 from train.spinners.dictionary import DictionarySpinner, Rates
@@ -100,11 +101,11 @@ class Resources:
         """The synsets of `wordnet_file`, else of the data folder.
 
         Raises:
-            FileNotFoundError: neither exists.
+            InputError: neither exists.
         """
         path = self.wordnet_file or (self.data or Path()) / _WORDNET
         if not path.exists():
-            raise FileNotFoundError(f"no WordNet at {path}; pass wordnet_file or the folder that holds {_WORDNET}")
+            raise InputError(f"no WordNet at {path}; pass wordnet_file or the folder that holds {_WORDNET}")
         return read_wordnet(path)
 
     @cached_property
