@@ -174,6 +174,8 @@ def command(
     except ModelError as error:
         _complain(str(error))
         return ExitCode.MODEL
+    except ValueError as error:  # a model of one's own need not have every operating point
+        raise click.BadParameter(str(error), param_hint="--operating-point") from error
 
     if STDIN in sources and _is_terminal(sys.stdin) and not quiet:
         _complain("type or paste the text, then Ctrl-D on a line of its own (Windows: Ctrl-Z and Enter)")
@@ -235,16 +237,18 @@ class _Tally:
 def _score_all(sources: Iterable[str], detector: SpinDetector, encoding: str | None, max_bytes: int) -> Iterator[Entry]:
     for source in sources:
         name = display_name(source)
+        entry: Entry
         try:
             text = read_article(source, encoding=encoding, max_bytes=max_bytes).text
-            yield Scored(detector.score(text, source=name), text)
+            entry = Scored(detector.score(text, source=name), text)
         except DetectorError as error:
-            yield Failed(name, str(error))
+            entry = Failed(name, str(error))
         except Exception as error:
             # A bug, or memory ran out: the other inputs must still be scored.
             logger.debug("%s", name, exc_info=True)
             what = "not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-            yield Failed(name, f"{name}: could not be scored: {what}; run with -vv for details, and please report it")
+            entry = Failed(name, f"{name}: could not be scored: {what}; run with -vv for details, and please report it")
+        yield entry
 
 
 def _write(entries: Iterable[Entry], stream: TextIO, output_format: str, color: bool, to_terminal: bool) -> None:
@@ -302,35 +306,38 @@ def _open_output(output: str) -> Iterator[TextIO]:
         target = Path(output).resolve()  # through a symbolic link, so that the link stays
         if target.is_dir():
             raise OutputError(f"{name}: is a folder; give a file name to -o")
-        if target.exists() and not target.is_file():  # /dev/null, a named pipe: nothing to rename
-            with target.open("w", encoding="utf-8", newline="\n") as stream:
-                yield stream
-            return
+        # /dev/null and named pipes are written as they are: there is nothing to replace.
+        in_place = target.exists() and not target.is_file()
         # In the same folder, because renaming is atomic only within a file system. Opened by name and not with
         # tempfile, whose files only the owner could read.
-        temporary = target.with_name(f".{target.name[:100]}.{os.urandom(6).hex()}.tmp")
-        stream = temporary.open("x", encoding="utf-8", newline="\n")
+        written = target if in_place else target.with_name(f".{target.name[:40]}.{os.urandom(6).hex()}.tmp")
+        stream = written.open("w" if in_place else "x", encoding="utf-8", newline="\n")
     except (
         OSError,
         ValueError,
         RuntimeError,
-    ) as error:  # ValueError: a NUL in the name; RuntimeError: links in a circle
-        raise OutputError(
-            f"{name}: cannot be written: {getattr(error, 'strerror', None) or error}; choose another -o"
-        ) from error
+    ) as error:  # a NUL in the name: ValueError; a circle of links: RuntimeError
+        raise _unwritable(name, error) from error
     try:
         with stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
+            if not in_place:
+                stream.flush()
+                os.fsync(stream.fileno())
+        if not in_place:
+            if target.exists():
+                shutil.copymode(target, written)
+            written.replace(target)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        if not in_place:
+            written.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise OutputError(f"{name}: cannot be written: {error.strerror or error}; choose another -o") from error
+            raise _unwritable(name, error) from error
         raise
+
+
+def _unwritable(name: str, error: Exception) -> OutputError:
+    return OutputError(f"{name}: cannot be written: {getattr(error, 'strerror', None) or error}; choose another -o")
 
 
 def _forget_stdout() -> None:
