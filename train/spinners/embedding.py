@@ -15,7 +15,7 @@ from random import Random
 from train.spinners.base import Edit, EditSpinner, match_case, sentence_ranges, words_of
 from train.spinners.dictionary import Rates, chance
 from train.spinners.function_words import function_words
-from train.spinners.lexicon import tag_words
+from train.spinners.lexicon import lemmas, tag_words
 
 _WINDOW = 4  # words to each side
 _NEIGHBOURS = 12
@@ -69,7 +69,7 @@ def build_neighbours(
     ids: dict[str, int] = {}
     streams = []
     for text in texts:
-        lower = [w.lower for w in words_of(text)]
+        lower = [w.lower for w in words_of(text) if w.lower.isalpha()]
         streams.append(np.array([ids.setdefault(w, len(ids)) for w in lower], dtype=np.int32))
     if not ids:
         return Neighbours({}, {})
@@ -147,7 +147,9 @@ class EmbeddingSpinner(EditSpinner):
         out = []
         for tagged in tag_words(text, words_of(text), starts):
             word = tagged.word
-            near = [w for w, c in self.neighbours.nearest.get(word.lower, ())[: self.among] if c >= self.least]
+            near = [w for w, c in self.neighbours.nearest.get(word.lower, ()) if c >= self.least]
+            # Real tools keep to the word class; without that, collocates ("prime" for "minister") come first.
+            near = [w for w in near if tagged.word_class in lemmas(w)][: self.among]
             rate = self.rates.of(tagged.word_class)
             if near and rng.random() < chance(word.lower, rate, self.determinism, self.tool):
                 out.append(Edit(word.start, word.end, match_case(text[word.start : word.end], rng.choice(near))))
