@@ -11,7 +11,7 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -71,17 +71,21 @@ class TorturedPhrases:
 
     data: Path
     name: str = "tortured"
+    _read: list[PhraseRate] = field(default_factory=list, repr=False, compare=False)
 
     def fit(self, documents: Sequence[Document], seed: int) -> Scorer:
-        """Return the scorer; neither documents nor seed matter."""
+        """Return the scorer, the same each time; neither documents nor seed matter."""
         del documents, seed
+        if self._read:
+            return self._read[0]
         path = self.data / "lexicon" / "tortured_phrases.tsv"
         if not path.is_file():
             raise InputError(f"{path}: not found; the system 'tortured' needs this list of phrases")
         with path.open(encoding="utf-8", newline="") as lines:
             rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             phrases = frozenset(tuple(tokens(row["spun"])) for row in rows)
-        return PhraseRate(phrases - {()})
+        self._read.append(PhraseRate(phrases - {()}))
+        return self._read[0]
 
 
 @dataclass(frozen=True)
@@ -89,21 +93,23 @@ class PhraseRate:
     """Scores texts by the places where one of the phrases (tuples of lower-case words) begins, per 100 words."""
 
     phrases: frozenset[tuple[str, ...]]
+    _rates: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return one rate per text, 0 for a text without words."""
+        """Return one rate per text, 0 for a text without words. Rates are kept: every round asks for the same."""
         sizes_of: dict[str, set[int]] = {}
         for phrase in self.phrases:
             sizes_of.setdefault(phrase[0], set()).add(len(phrase))
-        rates = []
         for text in texts:
+            if text in self._rates:
+                continue
             found = tokens(text)
             hits = sum(
                 any(tuple(found[i : i + size]) in self.phrases for size in sizes_of.get(first, ()))
                 for i, first in enumerate(found)
             )
-            rates.append(100.0 * hits / max(sum(t not in _STOPS for t in found), 1))
-        return np.array(rates, dtype=np.float64)
+            self._rates[text] = 100.0 * hits / max(sum(t not in _STOPS for t in found), 1)
+        return np.array([self._rates[t] for t in texts], dtype=np.float64)
 
 
 _MIN_COUNT = 5  # rarer words are mostly names and misprints, whose association says nothing
@@ -176,37 +182,50 @@ class PairAssociation:
 class TfidfLogistic:
     """TF-IDF of word 1- to 3-grams into a balanced logistic regression: what one would try first. From scikit-learn.
 
-    `features`: hashed columns; 2**20 keep collisions rare at the few million n-grams of one fit. `inverse_penalty`: C
-    of the regression; 10 is the value that text classification with L2-normed rows commonly uses, not tuned here.
+    `features`: hashed columns; 2**20 keep collisions rare at the few million n-grams of one fit, and a vocabulary would
+    take gigabytes. `inverse_penalty`: C of the regression; 10 is the value that text classification with L2-normed rows
+    commonly uses, not tuned here. Hashed counts of a text depend on nothing else and are kept between fits (20 KB each):
+    the rounds of a protocol share most of their texts.
     """
 
     name: str = "tfidf"
     features: int = 2**20
     inverse_penalty: float = 10.0
+    _counts: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def fit(self, documents: Sequence[Document], seed: int) -> Scorer:
-        """Return the decision function (log odds) of the fitted pipeline."""
+        """Return the decision function (log odds) of the fitted classifier."""
         try:
-            from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+            from sklearn.feature_extraction.text import TfidfTransformer
             from sklearn.linear_model import LogisticRegression
             from sklearn.pipeline import make_pipeline
         except ImportError as error:
             raise MissingExtraError("the system 'tfidf' needs scikit-learn: pip install '.[eval]'") from error
         texts, labels = training_texts(documents)
-        # Hashing instead of a vocabulary: the n-grams of one fit would take gigabytes as strings.
-        pipeline = make_pipeline(
-            HashingVectorizer(ngram_range=(1, 3), n_features=self.features, alternate_sign=False, norm=None),
+        classifier = make_pipeline(
             TfidfTransformer(sublinear_tf=True),
-            LogisticRegression(
-                C=self.inverse_penalty, class_weight="balanced", solver="liblinear", random_state=seed, max_iter=200
-            ),
+            LogisticRegression(C=self.inverse_penalty, class_weight="balanced", solver="liblinear", random_state=seed),
         )
-        pipeline.fit(texts, labels)
+        classifier.fit(self._hashed(texts), labels)
 
         def score(batch: Sequence[str]) -> NDArray[np.float64]:
-            return np.asarray(pipeline.decision_function(batch), dtype=np.float64)
+            return np.asarray(classifier.decision_function(self._hashed(batch)), dtype=np.float64)
 
         return score
+
+    def _hashed(self, texts: Sequence[str]) -> Any:
+        """Return the n-gram counts as a sparse matrix of shape (len(texts), features)."""
+        from scipy.sparse import vstack
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        vectorizer = HashingVectorizer(
+            ngram_range=(1, 3), n_features=self.features, alternate_sign=False, norm=None, dtype=np.float32
+        )
+        new = [t for t in dict.fromkeys(texts) if t not in self._counts]
+        if new:
+            counts = vectorizer.transform(new)
+            self._counts.update((text, counts[i]) for i, text in enumerate(new))
+        return vstack([self._counts[t] for t in texts], format="csr", dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""No text, group or writer on two sides of a split; thresholds from other texts than judged; same seed, same numbers."""
+"""Nothing stands on both sides of a split; thresholds come from other texts than are judged; same seed, same result."""
 
 from __future__ import annotations
 
