@@ -128,19 +128,23 @@ def check(text: object, lowered_words: Sequence[str]) -> Reason | None:
 
     Says nothing about length beyond `empty`: the shortest text that can be judged is the model's business.
 
-    >>> check("Der Hund lief durch die ganze Stadt.", "der hund lief durch die ganze stadt".split()).value
+    >>> check("Der Hund lief sehr schnell über die Straße.", "der hund lief sehr schnell über die straße".split()).value
     'not_english'
     """
     if not isinstance(text, str):
         return Reason.NOT_TEXT
+    return check_shares(text, language_share(lowered_words), len(lowered_words))
+
+
+def check_shares(text: str, function_share: float, words: int) -> Reason | None:
+    """Return the same for a text whose number of words and share of FUNCTION_WORDS, in [0, 1], are known already."""
     if not text or text.isspace():
         return Reason.EMPTY
     if binary_like(text):
         return Reason.NOT_TEXT
-    share = language_share(lowered_words)
-    if not _english(text, share):
-        return Reason.NOT_PROSE if _is_list(text, len(lowered_words)) else Reason.NOT_ENGLISH
-    return None if _prose(text, share) else Reason.NOT_PROSE
+    if not _english(text, function_share):
+        return Reason.NOT_PROSE if _is_list(text, words) else Reason.NOT_ENGLISH
+    return None if _prose(text, function_share) else Reason.NOT_PROSE
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,112 @@
+"""Scores of segments -> one calibrated probability for the article -> a verdict at an operating point.
+
+The article model is a logistic regression over a dozen numbers that say how high its segments score, how evenly, how
+long it is, and how well its neighbouring words go together. Length is among them because the mean of few noisy
+segments proves less than the same mean of many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.association import SURPRISING
+
+FEATURE_NAMES = (
+    "mean_logit",
+    "top_half_logit",
+    "top_logit",
+    "share_spun_looking",
+    "log_words",
+    "mean_logit_by_length",
+    "association",
+    "surprising_share",
+    "log_frequency",
+    "unknown_share",
+)
+_TYPICAL_LOG_WORDS = 5.5  # the log of about 250 words, near the middle of the training texts: centres the interaction
+_LOGIT_LIMIT = 12.0  # segment log odds beyond it all mean "surely"; without a limit one odd segment decides
+
+
+def article_features(
+    logits: NDArray[np.float64],
+    segment_words: NDArray[np.int64],
+    associations: NDArray[np.float64],
+    mean_log_frequency: float,
+    unknown_share: float,
+) -> NDArray[np.float64]:
+    """Return the numbers that the article model looks at, shape (len(FEATURE_NAMES),), in that order.
+
+    `logits`, `segment_words`: shape (segments,), at least one. `associations`: of the adjacent pairs, maybe none.
+    `mean_log_frequency`: natural log, mean over words. `unknown_share`: share of words outside the vocabulary.
+    """
+    limited = np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)
+    weights = segment_words / segment_words.sum()
+    mean = float(limited @ weights)
+    order = np.argsort(-limited, kind="stable")
+    taken = np.cumsum(weights[order])
+    half = np.clip(0.5 - (taken - weights[order]), 0.0, weights[order])  # weight of each segment within the top half
+    log_words = float(np.log(segment_words.sum()))
+    return np.array(
+        [
+            mean,
+            float(limited[order] @ half) / 0.5,
+            float(limited.max()),
+            float(weights @ (logits > 0)),
+            log_words,
+            mean * (log_words - _TYPICAL_LOG_WORDS),
+            float(associations.mean()) if len(associations) else 0.0,
+            float((associations < SURPRISING).mean()) if len(associations) else 0.0,
+            mean_log_frequency,
+            unknown_share,
+        ]
+    )
+
+
+def sigmoid(log_odds: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-x)) without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64))))
+
+
+@dataclass(frozen=True)
+class ArticleModel:
+    """A logistic regression; `weights` and `means`, `scales`: shape (features,); all from the model's config."""
+
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    bias: float
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ArticleModel:
+        """Read the model from its JSON form.
+
+        Raises:
+            ValueError: the features are not those of this version.
+        """
+        if tuple(config["features"]) != FEATURE_NAMES:
+            raise ValueError(f"article model: features {config['features']} are not those of this version")
+        weights, means, scales = (np.asarray(config[n], dtype=np.float64) for n in ("weights", "means", "scales"))
+        return cls(weights, means, scales, float(config["bias"]))
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the JSON form that `from_config` reads."""
+        return {
+            "features": list(FEATURE_NAMES),
+            "weights": self.weights.tolist(),
+            "means": self.means.tolist(),
+            "scales": self.scales.tolist(),
+            "bias": self.bias,
+        }
+
+    def log_odds(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log odds of spinning; `features`: shape (..., features)."""
+        return np.asarray((features - self.means) / self.scales @ self.weights + self.bias)
+
+    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return P(spun) in [0, 1]; `features`: shape (..., features)."""
+        return sigmoid(self.log_odds(features))

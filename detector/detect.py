@@ -1,0 +1,226 @@
+"""The detector: the one place that joins the steps.
+
+text -> prepare (normalise, furniture, tokens, segments) -> gate -> screen -> calibrate -> evidence -> SpinResult
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.association import AssociationTable
+from detector.calibrate import ArticleModel, article_features, sigmoid
+from detector.errors import ModelError
+from detector.evidence import EvidenceSettings, Phrase, Substitutions, add_surprise, find_phrases, token_evidence
+from detector.gate import FUNCTION_WORDS, check_shares, not_text
+from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
+from detector.screen import NGrams, Screen, find_ngrams, segment_numbers
+from detector.segment import Prepared, prepare
+from detector.store import ModelFolder, open_model
+from detector.words import BOUNDARY, FIRST_WORD_ID, UNKNOWN, Vocabulary
+
+DEFAULT_OPERATING_POINT = "balanced"
+LONGEST_TEXT = 50_000_000
+"""Characters; a longer text is `too_long` rather than a surprise for the machine's memory."""
+_ROUNDING = 6  # decimals of probabilities: more are noise, and equal on every machine
+
+
+class SpinDetector:
+    """Tells whether English articles were put through an article spinner, and shows the phrases that say so.
+
+    Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched, except that
+    the table of suggestions is read at the first spun-looking text.
+    """
+
+    def __init__(self, folder: ModelFolder, operating_point: str = DEFAULT_OPERATING_POINT) -> None:
+        """Read a verified model folder; most callers want `load`."""
+        try:
+            config = folder.config
+            points = {str(name): float(value) for name, value in config["operating_points"].items()}
+            words = folder.file("vocabulary.txt").read_text(encoding="utf-8").split("\n")
+            names = folder.file("names.txt").read_text(encoding="utf-8").split("\n")
+            self._vocabulary = Vocabulary([w for w in words if w], [n for n in names if n])
+            self._screen = Screen(
+                np.load(folder.file("screen.npy")).astype(np.float32), float(config["screen"]["bias"])
+            )
+            self._association = AssociationTable(
+                np.load(folder.file("frequencies.npy")).astype(np.float32),
+                np.load(folder.file("pairs.npy")),
+                float(config["association"]["pairs"]),
+            )
+            self._article = ArticleModel.from_config(config["article"])
+            self._segment_shift = float(config["segment"]["shift"])
+            self._segment_scale = float(config["segment"]["scale"])
+            self._kind_weights = np.load(folder.file("kinds.npy")).astype(np.float32)
+            self._kind_bias = np.asarray(config["kinds"]["bias"], dtype=np.float64)
+            self._evidence = EvidenceSettings(**config["evidence"])
+            self._min_words = int(config["min_words"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"model {folder.path}: {type(error).__name__}: {error}; the folder does not fit this version of "
+                "detect-spin, install the version that it was made for or reinstall detect-spin"
+            ) from error
+        if operating_point not in points:
+            raise ValueError(f"unknown operating point {operating_point!r}; this model has {', '.join(points)}")
+        self.operating_points = points
+        self.operating_point = operating_point
+        self.threshold = points[operating_point]
+        self.model_id = folder.model_id
+        self._folder = folder
+        self._substitutions: Substitutions | None = None
+        self._is_function = np.zeros(self._vocabulary.size, np.bool_)
+        for number, word in enumerate(self._vocabulary.words, FIRST_WORD_ID):
+            self._is_function[number] = word in FUNCTION_WORDS or len(word) == 1
+
+    @classmethod
+    def load(cls, model: str | Path | None = None, *, operating_point: str = DEFAULT_OPERATING_POINT) -> SpinDetector:
+        """Open a model (default: the bundled one) after checking every file's digest. About 0.1 s, no network.
+
+        Raises:
+            ModelError: the model is missing, incomplete, altered or of another version.
+            ValueError: the model has no such operating point.
+        """
+        return cls(open_model(model), operating_point)
+
+    def score(self, text: str, *, id: str | int | None = None, source: str | None = None) -> SpinResult:
+        """Return the result for one text of any length.
+
+        >>> from detector import SpinDetector
+        >>> SpinDetector.load().score("Too short to tell.").reason.value
+        'too_short'
+        """
+        if not_text(text):
+            return self._not_scored(Reason.NOT_TEXT, None, 0, id, source)
+        if len(text) > LONGEST_TEXT:
+            return self._not_scored(Reason.TOO_LONG, None, 0, id, source)
+        prepared = prepare(text)
+        ids = self._vocabulary.ids(prepared.tokens)
+        is_word = ids != BOUNDARY
+        words = int(np.count_nonzero(is_word))
+        function_share = float(np.count_nonzero(self._is_function[ids])) / max(words, 1)
+        reason = check_shares(prepared.normal.text, function_share, words)
+        if reason is None and words < self._min_words:
+            reason = Reason.TOO_SHORT
+        if reason is not None:
+            return self._not_scored(reason, prepared, words, id, source)
+
+        ngrams = find_ngrams(ids, prepared.ends)
+        logits = self._screen.logits(ngrams)
+        at, associations = self._association.adjacent(ids)
+        segment_words = np.add.reduceat(is_word.astype(np.int64), np.asarray([0, *prepared.ends[:-1]]))
+        scored = ids[is_word]
+        known = scored[scored >= FIRST_WORD_ID]
+        features = article_features(
+            logits,
+            segment_words,
+            associations,
+            float(self._association.log_frequencies[known].mean()) if len(known) else 0.0,
+            float(np.count_nonzero(scored == UNKNOWN)) / words,
+        )
+        probability = round(float(self._article.probability(features)), _ROUNDING)
+        segment_probabilities = sigmoid((logits - self._segment_shift) / self._segment_scale).round(_ROUNDING)
+        spun_looking = segment_probabilities >= 0.5  # 0.5: where a segment is as likely spun as not
+        spans: tuple[Span, ...] = ()
+        if spun_looking.any() and probability >= min(0.5, self.threshold):
+            spans = self._spans(text, prepared, ids, at, associations, spun_looking)
+        return SpinResult(
+            verdict=Verdict.SPUN if probability >= self.threshold else Verdict.CLEAN,
+            reason=None,
+            probability=probability,
+            operating_point=self.operating_point,
+            threshold=self.threshold,
+            kinds=self._kinds(ngrams, segment_words, probability),
+            coverage=round(float(segment_words[spun_looking].sum() / words), _ROUNDING),
+            words=words,
+            model=self.model_id,
+            spans=spans,
+            segments=tuple(
+                Segment(*prepared.normal.original_span(*prepared.segment_range(i)), float(p))
+                for i, p in enumerate(segment_probabilities)
+            ),
+            ignored=self._ignored(prepared),
+            warnings=prepared.normal.warnings,
+            id=id,
+            source=source,
+        )
+
+    def score_batch(self, texts: Iterable[str]) -> Iterator[SpinResult]:
+        """Yield one result per text, in order, as the texts come; the i-th result is `score` of the i-th text."""
+        for text in texts:
+            yield self.score(text)
+
+    def _kinds(self, ngrams: NGrams, segment_words: NDArray[np.int64], probability: float) -> dict[str, float]:
+        """Return P of each kind; `spun` is the article's probability, the others share the rest."""
+        columns = ngrams.columns(len(self._kind_weights).bit_length() - 1)
+        norm = 1.0 / np.sqrt(np.maximum(ngrams.counts, 1))
+        share = (segment_words / segment_words.sum())[ngrams.segments] * norm[ngrams.segments]
+        logits = self._kind_bias + share @ self._kind_weights[columns]
+        odds = np.exp(logits - logits.max())
+        rest = dict(zip((k for k in KINDS if k != "spun"), (odds / odds.sum()).tolist(), strict=True))
+        kinds = {k: round(probability if k == "spun" else (1.0 - probability) * rest[k], _ROUNDING) for k in KINDS}
+        kinds["original"] = round(max(0.0, kinds["original"] + 1.0 - sum(kinds.values())), _ROUNDING)
+        return kinds
+
+    def _spans(
+        self,
+        text: str,
+        prepared: Prepared,
+        ids: NDArray[np.int32],
+        at: NDArray[np.int64],
+        associations: NDArray[np.float64],
+        spun_looking: NDArray[np.bool_],
+    ) -> tuple[Span, ...]:
+        """Return the phrases in spun-looking segments as spans of the given text."""
+        if self._substitutions is None:
+            table = json.loads(self._folder.file("substitutions.json").read_text(encoding="utf-8"))
+            self._substitutions = Substitutions(table)
+        everywhere = find_ngrams(ids, prepared.ends, distinct=False)
+        evidence = token_evidence(
+            len(ids), everywhere.starts, everywhere.lengths, self._screen.contributions(everywhere)
+        )
+        add_surprise(evidence, at, associations, self._evidence.surprise)
+        normal = prepared.normal
+        starts, ends = prepared.tokens.starts.tolist(), prepared.tokens.ends.tolist()
+        words = [normal.text[a:b].lower() for a, b in zip(starts, ends, strict=True)]
+        breaks = (ids == BOUNDARY) | ~spun_looking[segment_numbers(prepared.ends)]
+        phrases: list[Phrase] = find_phrases(
+            evidence, words, breaks, self._is_function[ids], self._substitutions, self._evidence
+        )
+        spans: list[Span] = []
+        for phrase in phrases:
+            start, end = normal.original_span(starts[phrase.first], ends[phrase.last - 1])
+            if spans and start < spans[-1].end:  # two normal characters can come from one given character
+                continue
+            spans.append(Span(start, end, text[start:end], round(phrase.score, _ROUNDING), phrase.suggestions))
+        return tuple(spans)
+
+    def _ignored(self, prepared: Prepared) -> tuple[Ignored, ...]:
+        return tuple(Ignored(*prepared.normal.original_span(i.start, i.end), i.why) for i in prepared.ignored)
+
+    def _not_scored(
+        self,
+        reason: Reason,
+        prepared: Prepared | None,
+        words: int,
+        id: str | int | None,
+        source: str | None,
+    ) -> SpinResult:
+        return SpinResult(
+            verdict=Verdict.NOT_SCORED,
+            reason=reason,
+            probability=None,
+            operating_point=self.operating_point,
+            threshold=self.threshold,
+            kinds=None,
+            coverage=None,
+            words=words,
+            model=self.model_id,
+            ignored=self._ignored(prepared) if prepared else (),
+            warnings=prepared.normal.warnings if prepared else (),
+            id=id,
+            source=source,
+        )

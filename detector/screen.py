@@ -1,0 +1,119 @@
+"""The screen: a linear model over hashed n-grams of word tokens, run as vectorised look-ups.
+
+Every n-gram (1 to 4 words, not across a boundary) that occurs in a segment adds its weight once, divided by the square
+root of the number of n-grams in the segment (the L2 norm of the indicator vector), so a word repeated often, as a
+topic's words are, counts no more than once. The score is a sum, hence each n-gram's share in it is known exactly: that
+is the evidence. Features are hashed into a fixed table (Weinberger et al. 2009, "Feature Hashing for Large Scale
+Multitask Learning"), and trained by logistic regression (`train/screen.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.words import BOUNDARY, FIRST_WORD_ID
+
+LONGEST_NGRAM = 4
+_MIX = tuple(
+    np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+)  # odd multipliers of Fibonacci hashing and xxHash
+
+
+@dataclass(frozen=True, slots=True)
+class NGrams:
+    """The n-grams of each segment; all arrays have shape (n-grams,), ordered by segment where they are distinct.
+
+    `hashes`: uint64, uniform in all bits; `starts`: index of the first token; `lengths`: tokens, 1..LONGEST_NGRAM;
+    `segments`: index of the segment; `counts`: shape (segments,), n-grams per segment.
+    """
+
+    hashes: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int8]
+    segments: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def columns(self, bits: int) -> NDArray[np.int64]:
+        """Return the column of each n-gram in a table of 2**bits."""
+        return np.asarray((self.hashes >> np.uint64(64 - bits)).astype(np.int64))
+
+
+def segment_numbers(segment_ends: list[int]) -> NDArray[np.int64]:
+    """Return the index of each token's segment, shape (tokens,)."""
+    lengths = np.array([b - a for a, b in pairwise([0, *segment_ends])], dtype=np.int64)
+    return np.repeat(np.arange(len(segment_ends)), lengths)
+
+
+def find_ngrams(
+    ids: NDArray[np.int32], segment_ends: list[int], longest: int = LONGEST_NGRAM, *, distinct: bool = True
+) -> NGrams:
+    """Return the n-grams of the tokens `ids`, each once per segment (at its first place) unless `distinct` is False.
+
+    N-grams made of special tokens only (numbers, names, unknown words) and those over a boundary are left out.
+    `segment_ends`: as from `words.segment_ends`, covering all tokens.
+    """
+    codes = (ids.astype(np.uint64) + np.uint64(1)) * _MIX[0]
+    codes ^= codes >> np.uint64(29)
+    solid = ids != BOUNDARY
+    known = ids >= FIRST_WORD_ID
+    running = codes
+    inside, some_known = solid, known
+    hashes, starts, lengths = [], [], []
+    for n in range(1, longest + 1):
+        if n > 1:
+            if len(running) < 2:
+                break
+            running = running[:-1] * _MIX[1] + codes[n - 1 :]
+            running ^= running >> np.uint64(31)
+            inside = inside[:-1] & solid[n - 1 :]
+            some_known = some_known[:-1] | known[n - 1 :]
+        at = np.flatnonzero(inside & some_known)
+        hashes.append((running[at] + np.uint64(n)) * _MIX[2])
+        starts.append(at)
+        lengths.append(np.full(len(at), n, np.int8))
+    all_hashes, all_starts, all_lengths = np.concatenate(hashes), np.concatenate(starts), np.concatenate(lengths)
+    segment_of_token = segment_numbers(segment_ends)
+    segments = segment_of_token[all_starts]
+    if not distinct:
+        counts = np.bincount(segments, minlength=len(segment_ends))
+        return NGrams(all_hashes, all_starts, all_lengths, segments, counts)
+    # First occurrence of each hash in each segment: sort by (segment, hash), keep the first of equal neighbours.
+    order = np.lexsort((all_starts, all_hashes, segments))
+    all_hashes, segments = all_hashes[order], segments[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (all_hashes[1:] != all_hashes[:-1]) | (segments[1:] != segments[:-1])
+    order = order[first]
+    segments = segments[first]
+    return NGrams(
+        all_hashes[first],
+        all_starts[order],
+        all_lengths[order],
+        segments,
+        np.bincount(segments, minlength=len(segment_ends)),
+    )
+
+
+class Screen:
+    """Weights of the n-grams. `weights`: float16 or float32, shape (2**bits,); `bias`: log odds of an empty segment."""
+
+    def __init__(self, weights: NDArray[np.floating], bias: float) -> None:
+        bits = len(weights).bit_length() - 1
+        if weights.ndim != 1 or len(weights) != 1 << bits:
+            raise ValueError(f"screen weights: expected shape (2**bits,), got {weights.shape}")
+        self.bits = bits
+        self.weights = weights
+        self.bias = bias
+
+    def contributions(self, ngrams: NGrams) -> NDArray[np.float64]:
+        """Return what each n-gram adds to its segment's log odds, shape (n-grams,)."""
+        norm = 1.0 / np.sqrt(np.maximum(ngrams.counts, 1))
+        return np.asarray(self.weights[ngrams.columns(self.bits)] * norm[ngrams.segments], dtype=np.float64)
+
+    def logits(self, ngrams: NGrams) -> NDArray[np.float64]:
+        """Return the log odds of each segment, shape (segments,)."""
+        total = np.bincount(ngrams.segments, self.contributions(ngrams), len(ngrams.counts))
+        return np.asarray(self.bias + total, dtype=np.float64)

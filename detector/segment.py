@@ -1,0 +1,44 @@
+"""A given text -> what is scored: its normal form, what does not count, its tokens and its segments.
+
+Training and run time both come through here, so that a model never meets text prepared in another way than it was
+trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detector.furniture import find_ignored
+from detector.normalise import Normalised, normalise
+from detector.results import Ignored
+from detector.words import BOUNDARY, Tokens, segment_ends, tokenise
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A text made ready. All offsets are into `normal.text`; `ends` as from `words.segment_ends`, maybe empty."""
+
+    normal: Normalised
+    ignored: tuple[Ignored, ...]
+    tokens: Tokens
+    ends: list[int]
+
+    @property
+    def words(self) -> int:
+        """The number of words that count (numbers included)."""
+        return int(np.count_nonzero(self.tokens.special != BOUNDARY))
+
+    def segment_range(self, number: int) -> tuple[int, int]:
+        """Return the half-open offsets of a segment: from its first token to its last one."""
+        first = self.ends[number - 1] if number else 0
+        return int(self.tokens.starts[first]), int(self.tokens.ends[self.ends[number] - 1])
+
+
+def prepare(text: str) -> Prepared:
+    """Return the text made ready; any str is taken. Time is linear in the length."""
+    normal = normalise(text)
+    ignored = tuple(find_ignored(normal.text))
+    tokens = tokenise(normal.text, [(i.start, i.end) for i in ignored])
+    return Prepared(normal, ignored, tokens, segment_ends(tokens))

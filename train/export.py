@@ -1,0 +1,255 @@
+"""A fitted screen -> a model folder: suggestions, kinds, segment calibration, operating points, files, manifest."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.results import KINDS, MAX_SUGGESTIONS
+from detector.store import write_manifest
+from train.align import document_pairs, merge_tables, mine, read_tortured_phrases
+from train.corpora import ROOT, Document
+from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights
+from train.spinners.phrases import read_connectives
+
+log = logging.getLogger(__name__)
+KIND_BITS = 18
+OTHER_KINDS = tuple(k for k in KINDS if k != "spun")
+TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensitive": 0.05}
+"""False-positive rates that the contract promises."""
+
+_HUMAN_SETS_ALLOWED = 2.0
+"""A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average."""
+_SMALLEST_SET = 150
+"""Texts of a set below which its own rate is too uncertain to set a threshold by."""
+
+
+def artefact_table(data: Path) -> dict[str, Counter[str]]:
+    """Return spun phrase -> originals as readers marked them in the wild and glossary passages."""
+    from pyarrow.parquet import read_table
+
+    table: dict[str, Counter[str]] = {}
+    for name in ("spun/wild", "spun/finance_glossary"):
+        path = data / f"{name}.parquet"
+        if not path.exists():
+            continue
+        for cell in read_table(path, columns=["artefacts"]).column("artefacts").to_pylist():
+            for artefact in json.loads(cell or "[]"):
+                spun = _normal_phrase(artefact.get("phrase"))
+                original = _normal_phrase(artefact.get("probable_original"))
+                if spun and original and spun != original:
+                    table.setdefault(spun, Counter())[original] += 2  # 2: a reader's word, against one alignment
+    return table
+
+
+def _normal_phrase(text: Any) -> str:
+    """Return the phrase as the detector spells its tokens, or "" if it is too long, a number or has alternatives."""
+    from detector.words import tokenise
+
+    cleaned = str(text or "").split("/")[0].split("(")[0].replace("’", "'").lower().strip(" .,;:!?\"'")
+    tokens = tokenise(cleaned)
+    words = [cleaned[a:b] for a, b in zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)]
+    if not 1 <= len(words) <= 6 or any(c.isdigit() for c in cleaned) or not cleaned.isascii():
+        return ""
+    return " ".join(words)
+
+
+def substitution_table(documents: Sequence[Document], data: Path) -> dict[str, list[str]]:
+    """Return spun phrase -> likely originals, best first: from aligned pairs, readers' marks, lexicons, glue."""
+    mined = mine(document_pairs(documents), min_count=2).table
+    tables = [mined, artefact_table(data)]
+    tortured = data / "lexicon" / "tortured_phrases.tsv"
+    if tortured.exists():
+        tables.append(read_tortured_phrases(tortured))
+    glue: dict[str, Counter[str]] = {}
+    for words, options in read_connectives().targets.items():
+        for spun, _weight in options:
+            if "*" not in words and "*" not in spun:
+                glue.setdefault(spun, Counter())[" ".join(words)] += 1
+    tables.append(glue)
+    merged: dict[str, Counter[str]] = {}
+    for raw, counts in merge_tables(*tables).items():
+        spun = _normal_phrase(raw)
+        for original, n in counts.items():
+            cleaned = _normal_phrase(original)
+            if spun and cleaned and cleaned != spun:
+                merged.setdefault(spun, Counter())[cleaned] += n
+    return {
+        spun: [original for original, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:MAX_SUGGESTIONS]]
+        for spun, counts in sorted(merged.items())
+    }
+
+
+def fit_kinds(fitted: FittedScreen, settings: Settings) -> tuple[NDArray[np.float16], list[float]]:
+    """Return weights, shape (2**KIND_BITS, 3), and biases that tell original, machine-translated and LLM text apart."""
+    from sklearn.linear_model import SGDClassifier
+
+    from train.screen import segment_matrix
+
+    rows = [d for d in fitted.encoded if d.label != SPUN]
+    segments = segment_matrix(rows, fitted.vocabulary, KIND_BITS)
+    matrix = segments.to_csr(KIND_BITS)
+    label = np.array([d.label for d in rows])[segments.document]
+    weights = sample_weights(rows, segments.document, settings)
+    for kind in OTHER_KINDS:
+        weights[label == kind] /= weights[label == kind].sum()
+    columns, biases = [], []
+    for kind in OTHER_KINDS:
+        side = np.where(label == kind, weights, 0.5 * weights)  # 0.5: the two other kinds together weigh as much
+        model = SGDClassifier(
+            loss="log_loss", alpha=settings.segments["penalty"], average=True, max_iter=6, tol=None,
+            random_state=settings.seed,
+        )  # fmt: skip
+        model.fit(matrix, label == kind, sample_weight=side * len(label))
+        columns.append(model.coef_[0])
+        biases.append(float(model.intercept_[0]))
+    return np.stack(columns, axis=1).astype(np.float16), biases
+
+
+def fit_segment_calibration(logits: Floats, labels: NDArray[np.bool_], weights: Floats) -> tuple[float, float]:
+    """Return (shift, scale) so that sigmoid((logit - shift) / scale) is P(spun) of a segment at even odds."""
+    from sklearn.linear_model import LogisticRegression
+
+    weights = weights.copy()
+    for side in (labels, ~labels):
+        weights[side] /= weights[side].sum()
+    model = LogisticRegression(C=1e6).fit(logits[:, None], labels, sample_weight=weights * len(labels))
+    slope = float(model.coef_[0, 0])
+    return -float(model.intercept_[0]) / slope, 1.0 / slope
+
+
+def operating_points(fitted: FittedScreen, min_words: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return thresholds as probabilities, and how they came about, from cross-fitted scores of human training texts.
+
+    A threshold is the highest of: the one that the promised share of all human texts exceeds, the same with every set
+    weighing alike, and for each set of _SMALLEST_SET texts or more the one that twice the promised share exceeds.
+    """
+    human = [
+        (d.table, s)
+        for d, s in zip(fitted.encoded, fitted.cross_fitted.tolist(), strict=True)
+        if d.table.startswith("human/") and d.label == "original" and d.words >= min_words
+    ]
+    tables = np.array([t for t, _ in human])
+    scores = np.array([s for _, s in human])
+    names, sizes = np.unique(tables, return_counts=True)
+    even = np.zeros(len(scores))
+    for name, size in zip(names, sizes, strict=True):
+        even[tables == name] = 1.0 / size
+    points: dict[str, float] = {}
+    details: dict[str, Any] = {"human_texts": len(scores), "sets": {}}
+    for point, rate in TARGET_RATES.items():
+        candidates = {"pooled": upper_quantile(scores, rate), "even": upper_quantile(scores, rate, even)}
+        for name, size in zip(names, sizes, strict=True):
+            if size >= _SMALLEST_SET:
+                candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED * rate)
+        decisive = max(candidates, key=lambda k: candidates[k])
+        threshold = 1.0 / (1.0 + np.exp(-candidates[decisive]))
+        points[point] = float(np.ceil(threshold * 1e6) / 1e6)  # 1e6: the rounding of probabilities
+        details["sets"][point] = {"decided_by": decisive, "log_odds": round(candidates[decisive], 4)}
+    return points, details
+
+
+def upper_quantile(scores: Floats, rate: float, weights: Floats | None = None) -> float:
+    """Return the smallest score that at most the share `rate` of the weight exceeds or equals."""
+    order = np.argsort(-scores, kind="stable")
+    mass = np.ones(len(scores)) if weights is None else weights
+    above = np.cumsum(mass[order]) / mass.sum()
+    allowed = int(np.searchsorted(above, rate, side="right"))  # so many of the highest may be flagged
+    return float(np.nextafter(scores[order[min(allowed, len(scores) - 1)]], np.inf))
+
+
+def write_model(
+    folder: Path, fitted: FittedScreen, documents: Sequence[Document], data: Path, settings: Settings, seconds: float
+) -> None:
+    """Write the model folder: weights, tables, config, manifest. MODEL_CARD.md is written by hand and kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    min_words = int(settings.article["min_words"])
+    labels = np.array([fitted.encoded[i].label == SPUN for i in fitted.segment_owner])
+    shift, scale = fit_segment_calibration(
+        fitted.segment_logits, labels, sample_weights(fitted.encoded, fitted.segment_owner, settings)
+    )
+    kind_weights, kind_bias = fit_kinds(fitted, settings)
+    points, details = operating_points(fitted, min_words)
+    substitutions = substitution_table(documents, data)
+    log.info("thresholds %s (%s); %d phrases with suggestions", points, details, len(substitutions))
+    _write_text(folder / "vocabulary.txt", "\n".join(fitted.vocabulary.words) + "\n")
+    _write_text(folder / "names.txt", "\n".join(fitted.vocabulary.names) + "\n")
+    _write_text(folder / "substitutions.json", json.dumps(substitutions, ensure_ascii=False, separators=(",", ":")))
+    np.save(folder / "screen.npy", fitted.screen.weights.astype(np.float16))
+    np.save(folder / "kinds.npy", kind_weights)
+    np.save(folder / "frequencies.npy", fitted.association.frequencies)
+    np.save(folder / "pairs.npy", fitted.association.sketch)
+    config = {
+        "schema": 1,
+        "name": settings.name,
+        "min_words": min_words,
+        "operating_points": points,
+        "screen": {"bias": fitted.screen.bias},
+        "association": {"pairs": fitted.association.pairs},
+        "article": fitted.article.to_config(),
+        "segment": {"shift": shift, "scale": scale},
+        "kinds": {"names": list(OTHER_KINDS), "bias": kind_bias},
+        "evidence": dict(settings.evidence),
+        "calibration": {"prevalence": settings.article["prevalence"]},
+    }
+    _write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    write_manifest(
+        folder,
+        settings.name,
+        {
+            "training": {
+                "recipe": {name: getattr(settings, name) for name in Settings.__slots__},
+                "data": data_digests(data),
+                "commit": _commit(),
+                "documents": len(fitted.encoded),
+                "thresholds": details,
+                "seconds": round(seconds),
+            }
+        },
+    )
+
+
+def data_digests(data: Path) -> dict[str, str]:
+    """Return the CRC-32 of each table and lexicon, to tell whether a rerun sees the same data."""
+    paths = sorted(p for p in data.rglob("*") if p.suffix in {".parquet", ".tsv", ".gz"})
+    return {p.relative_to(data).as_posix(): f"{zlib.crc32(p.read_bytes()):08x}" for p in paths}
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("utf-8"))
+
+
+def _commit() -> str:
+    """Return the git commit of the code, with "+" if files were changed since; "unknown" outside a repository."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def check_export(folder: Path, fitted: FittedScreen, texts: Iterable[str]) -> float:
+    """Return the largest difference in probability between the folder's detector and the fitted model.
+
+    Raises:
+        ValueError: it is above 0.01, what float16 weights can explain.
+    """
+    from detector.detect import SpinDetector
+
+    detector = SpinDetector.load(folder)
+    scored = [(t, r.probability) for t in texts if (r := detector.score(t)).probability is not None]
+    expected = 1.0 / (1.0 + np.exp(-fitted.log_odds([t for t, _ in scored])))
+    difference = float(np.abs(expected - np.array([p for _, p in scored])).max(initial=0.0))
+    if difference > 0.01:  # 0.01: largest seen with float16 weights is 0.003
+        raise ValueError(f"{folder}: exported probabilities differ by {difference:.4f} from the fitted model")
+    return difference
