@@ -59,6 +59,7 @@ def main(verbose: bool) -> None:
 @click.option("--quick", is_flag=True, help="Small samples, two folds: does it run? Two minutes, wide intervals.")
 @click.option("--pool-rows", type=click.IntRange(1), default=None, help="Human texts scored per table and round.")
 @click.option("--train-rows", type=click.IntRange(1), default=None, help="Human texts trained on per table and round.")
+@click.option("--folds", type=click.IntRange(2, 4), default=None, help="Human folds: models per left-out tool.")
 @click.option("--seed", type=int, default=SEED)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes; the numbers do not depend on it.")
 @click.option(
@@ -74,6 +75,7 @@ def first_report(
     quick: bool,
     pool_rows: int | None,
     train_rows: int | None,
+    folds: int | None,
     seed: int,
     jobs: int,
     scores: Path | None,
@@ -82,19 +84,27 @@ def first_report(
     """Train and judge systems on tools and writers that they have not seen; write or print the report."""
     from eval import protocols, report
     from eval.systems import load_system
-    from train.corpora import load_documents
+    from train.corpora import load_documents, remove_duplicates
+    from train.screen import seed_texts
 
     folder = data or default_data_dir()
     names = _names(systems)
     entrants = [load_system(n, folder) for n in names]
-    documents = load_documents(folder)
-    tables = sorted({d.table for d in documents})
-    found_by = protocols.read_search_phrases(folder)
-    documents += protocols.cut_search_phrases([d for d in documents if d.table == "spun/wild"], found_by)
     settings = replace(protocols.QUICK if quick else protocols.Settings(), seed=seed)
     settings = replace(
-        settings, pool_rows=pool_rows or settings.pool_rows, train_rows=train_rows or settings.train_rows
+        settings,
+        pool_rows=pool_rows or settings.pool_rows,
+        train_rows=train_rows or settings.train_rows,
+        folds=folds or settings.folds,
     )
+    documents = load_documents(folder)
+    tables = sorted({d.table for d in documents})
+    if settings.deduplicated:
+        # A reprint in training and its twin among the scored would make a new writer out of a known one.
+        documents, dropped = remove_duplicates(documents, exclude=seed_texts())
+        logging.getLogger(__name__).info("dropped %s", dropped)
+    found_by = protocols.read_search_phrases(folder)
+    documents += protocols.cut_search_phrases([d for d in documents if d.table == "spun/wild"], found_by)
     rounds = protocols.build_rounds(documents, protocol, settings)
     digest = report.digest_tables(folder, tables)
     store = None

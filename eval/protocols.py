@@ -84,6 +84,7 @@ class Settings:
 
     `pool_rows` and `other_rows`: scored per round, of a human and of a machine-made table. `spun_rows`: scored in the
     whole run. `train_rows`: per round, of a human or machine-made table; spun rows are never capped in training.
+    `deduplicated`: whether the caller took copies and near-copies out of the documents.
     """
 
     folds: int = 4
@@ -91,6 +92,7 @@ class Settings:
     other_rows: int = 100
     spun_rows: int | None = None
     train_rows: int = 1500
+    deduplicated: bool = True
     seed: int = 20220119
 
     def __post_init__(self) -> None:
@@ -98,7 +100,7 @@ class Settings:
             raise ValueError(f"Settings.folds: expected 2 to 4, got {self.folds}")
 
 
-QUICK = Settings(folds=2, pool_rows=150, other_rows=30, spun_rows=60, train_rows=300)
+QUICK = Settings(folds=2, pool_rows=150, other_rows=30, spun_rows=60, train_rows=300, deduplicated=False)
 
 
 @dataclass(frozen=True, slots=True)

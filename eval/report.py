@@ -261,7 +261,7 @@ HUMAN_TEXTS = """\
 Human texts were held out by writer: the thirteen small sets each wholly in one fold, `us_news` by outlet,
 `dailymail` (one outlet) by article. `students_gulf`, which answers the questions of `quillbot_pairs`, stays in
 training as human text whenever it is not in the held-out fold, also when QuillBot is left out. `learner_essays` is
-licensed for non-commercial use: scored only, in no training and in no threshold.
+licensed for non-commercial use: scored only, in no training and in no threshold. {copies}
 
 Thresholds belong to one model and one half of its held-out human texts; a text is judged by the half that it is not
 in, so every false-positive rate below is measured on texts that did not set the threshold. *Threshold without this
@@ -360,7 +360,11 @@ def to_markdown(report: Json) -> str:
     targets = _reachable(report)
     left = [percent(t) for t in FPR_TARGETS if str(t) not in targets]
     lines = [f"# {report['name']}: {report['protocol']}", "", HOW_TO_READ[report["protocol"]], ""]
-    texts = {"prevalence": percent(AUPRC_PREVALENCE), "partial": percent(PARTIAL_FPR)}
+    dropped = "Copies and near-copies were removed before splitting, so were texts close to the five seed articles."
+    copies = (
+        dropped if report["settings"]["deduplicated"] else "**Copies and near-copies were not removed (quick run).**"
+    )
+    texts = {"copies": copies, "prevalence": percent(AUPRC_PREVALENCE), "partial": percent(PARTIAL_FPR)}
     lines += [HUMAN_TEXTS.format(small=SMALL_SET, suffix=MASKED_SUFFIX, **texts), ""]
     lines.append(
         f"The smallest half of a human pool has {report['smallest_half']:,} texts and can set thresholds down to "

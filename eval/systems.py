@@ -184,7 +184,7 @@ class TfidfLogistic:
 
     `features`: hashed columns; 2**20 keep collisions rare at the few million n-grams of one fit, and a vocabulary would
     take gigabytes. `inverse_penalty`: C of the regression; 10 is the value that text classification with L2-normed rows
-    commonly uses, not tuned here. Hashed counts of a text depend on nothing else and are kept between fits (20 KB each):
+    commonly uses, not tuned here. Hashed counts of a text depend on nothing else and are kept between fits:
     the rounds of a protocol share most of their texts.
     """
 
@@ -286,7 +286,7 @@ def load_system(name: str, data: Path) -> TrainableSystem:
             raise MissingExtraError(
                 f"the system 'ours' needs train.screen ({error}): pip install '.[train]'"
             ) from error
-        return cast(TrainableSystem, module.ScreenSystem())
+        return cast(TrainableSystem, module.ScreenSystem(data, module.Settings.read()))
     module_name, colon, attribute = name.partition(":")
     if not colon:
         raise InputError(f"unknown system {name!r}; expected {', '.join(BUILT_IN)}, or module:attribute for your own")
