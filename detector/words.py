@@ -28,11 +28,13 @@ SEGMENT_WORDS = 110
 
 _BLOCK = 1 << 16
 """Code points handled at a time, so that memory stays bounded and the tables of powers small."""
+_LONGEST_WORD = 1000
+"""A word or a gap of more code points may be cut at the end of a block."""
 _LONGEST_SEGMENT = 4 * SEGMENT_WORDS
 """Words after which a segment ends without a sentence end, for text without any stops."""
 
 # Classes of code points. A stop ends a sentence, a colon or semicolon only a clause.
-_OTHER, _LETTER, _DIGIT, _APOSTROPHE, _STOP, _COLON, _NEWLINE, _AT = range(8)
+_OTHER, _LETTER, _DIGIT, _APOSTROPHE, _STOP, _COLON, _NEWLINE, _AT, _LEFT_OUT = range(9)
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the usual odd multiplier of Fibonacci hashing
 _BASE = 0xD6E8FEB86659FD93  # odd, so that it has an inverse modulo 2**64
@@ -100,19 +102,21 @@ def _tokenise_block(codes: NDArray[Any], offset: int, excluded: Sequence[tuple[i
         a, b = max(start - offset, 0), min(end - offset, len(codes))
         if a < b:
             kind[a:b] = _OTHER
-            kind[a] = _STOP  # an n-gram must not reach across what was left out
+            if a == start - offset:  # once, also where a range goes on in the next block
+                kind[a] = _LEFT_OUT  # an n-gram must not reach across what was left out
     letter = kind == _LETTER
     digit = kind == _DIGIT
     if len(codes) > 2:
         # "didn't" is one word and "3.5" one number: a mark inside takes its neighbours' class.
         middle = kind[1:-1]
         letter[1:-1] |= (middle == _APOSTROPHE) & letter[:-2] & letter[2:]
-        digit[1:-1] |= ((middle == _STOP) | (codes[1:-1] == ord(","))) & digit[:-2] & digit[2:]
+        inside_number = (middle == _STOP) | ((codes[1:-1] == ord(",")) & (middle == _OTHER))
+        digit[1:-1] |= inside_number & digit[:-2] & digit[2:]
     letter |= kind == _AT
     group = np.zeros(len(codes) + 2, np.int8)
     group[1:-1] = letter
     group[1:-1] += 2 * digit.view(np.int8)
-    mark = ((kind == _STOP) | (kind == _COLON)) & ~digit
+    mark = ((kind == _STOP) | (kind == _COLON) | (kind == _LEFT_OUT)) & ~digit
     newline = np.flatnonzero(kind == _NEWLINE)
     if len(newline) > 1:
         # A blank line ends a sentence; a single line break, as in hard-wrapped text, does not.
@@ -166,9 +170,11 @@ def tokenise(text: str, excluded: Sequence[tuple[int, int]] = ()) -> Tokens:
     while start < len(codes):
         end = min(start + _BLOCK, len(codes))
         if end < len(codes):
-            gaps = np.flatnonzero(codes[end - 1000 : end] <= 32)  # do not cut a word, unless it is endless
-            if len(gaps):
-                end = end - 1000 + int(gaps[-1]) + 1
+            # Cut before a word, so that neither a word nor a blank line is cut, unless it is endless.
+            space = codes[end - _LONGEST_WORD : end] <= 32
+            begins = np.flatnonzero(space[:-1] & ~space[1:])
+            if len(begins):
+                end = end - _LONGEST_WORD + int(begins[-1]) + 1
         parts.append(_tokenise_block(codes[start:end], start, excluded))
         start = end
     return Tokens(*(np.concatenate([getattr(p, name) for p in parts]) for name in Tokens.__slots__))
@@ -177,9 +183,12 @@ def tokenise(text: str, excluded: Sequence[tuple[int, int]] = ()) -> Tokens:
 def word_hashes(words: Sequence[str]) -> NDArray[np.uint64]:
     """Return the hash of each word, as `tokenise` gives it. Each must be a single token, or ValueError names it."""
     found = tokenise("\n".join(words))
-    if len(found.hashes) != len(words):
+    lengths = np.fromiter(map(len, words), np.int64, len(words))
+    ends = np.cumsum(lengths + 1) - 1
+    if not (np.array_equal(found.starts, ends - lengths) and np.array_equal(found.ends, ends)):
         for word in words:
-            if len(tokenise(word).hashes) != 1:
+            tokens = tokenise(word)
+            if tokens.ends.tolist() != [len(word)] or tokens.starts.tolist() != [0]:
                 raise ValueError(f"vocabulary: {word!r} is not one token")
     return found.hashes
 
