@@ -20,6 +20,7 @@ from detector.results import MAX_SUGGESTIONS
 
 LONGEST_PHRASE = 6
 """Tokens of a phrase in the table of substitutions that are looked for."""
+_CUT_WINDOW = 60  # tokens within which a run is cut at its weakest place: all of most runs, and keeps the work linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,13 @@ def find_phrases(
 
 def _cut_long(first: int, last: int, evidence: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Cut a run of more than LONGEST_PHRASE tokens at its weakest places, so that a phrase stays readable."""
-    if last - first <= LONGEST_PHRASE:
-        return [(first, last)]
-    middle = first + 2 + int(np.argmin(evidence[first + 2 : last - 2]))
-    return [*_cut_long(first, middle, evidence), *_cut_long(middle, last, evidence)]
+    pieces = []
+    rest = [(first, last)]  # a stack: a run without any stop can be longer than Python's recursion limit
+    while rest:
+        first, last = rest.pop()
+        if last - first <= LONGEST_PHRASE:
+            pieces.append((first, last))
+            continue
+        middle = first + 2 + int(np.argmin(evidence[first + 2 : min(last - 2, first + _CUT_WINDOW)]))
+        rest += [(middle, last), (first, middle)]
+    return pieces
