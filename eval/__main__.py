@@ -89,7 +89,7 @@ def first_report(
 
     folder = data or default_data_dir()
     names = _names(systems)
-    entrants = [load_system(n, folder) for n in names]
+    entrants = [load_system(n, folder, quick) for n in names]
     settings = replace(protocols.QUICK if quick else protocols.Settings(), seed=seed)
     settings = replace(
         settings,

@@ -11,7 +11,7 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -262,11 +262,15 @@ def checked_scores(scorer: Scorer, texts: Sequence[str], name: str) -> NDArray[n
 BUILT_IN = ("ours", "tortured", "association", "tfidf")
 
 
-def load_system(name: str, data: Path) -> TrainableSystem:
+_QUICK_SIMULATED = 200  # of 2400: simulated spinning takes most of a fit on few documents
+
+
+def load_system(name: str, data: Path, quick: bool = False) -> TrainableSystem:
     """Return the system of that name: one of `BUILT_IN`, or `module:attribute` for your own.
 
     The attribute is a system (an object with `name` and `fit`, or a class of such) or a plain function from a list of
-    texts to scores.
+    texts to scores. `quick`: ours with fewer
+    simulated documents than its recipe says, to see that it runs.
 
     Raises:
         InputError: no such system, or the attribute is neither.
@@ -286,7 +290,10 @@ def load_system(name: str, data: Path) -> TrainableSystem:
             raise MissingExtraError(
                 f"the system 'ours' needs train.screen ({error}): pip install '.[train]'"
             ) from error
-        return cast(TrainableSystem, module.ScreenSystem(data, module.Settings.read()))
+        recipe = module.Settings.read()
+        if quick:
+            recipe = replace(recipe, simulation={**recipe.simulation, "documents": _QUICK_SIMULATED})
+        return cast(TrainableSystem, module.ScreenSystem(data, recipe))
     module_name, colon, attribute = name.partition(":")
     if not colon:
         raise InputError(f"unknown system {name!r}; expected {', '.join(BUILT_IN)}, or module:attribute for your own")
