@@ -26,17 +26,24 @@ class ExitCode(IntEnum):
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status; never raises for what a user or an input did.
+    """Run `detect-spin` and return its exit status; never raises for what a user or an input did.
 
     `args`: the arguments without the program's name, None for those of this process.
     """
+    return run_command(PROGRAM, "detector.command", args)
+
+
+def run_command(program: str, module: str, args: Sequence[str] | None = None) -> int:
+    """Run the click command `command` of `module`, importing it first, and return the exit status; see `run`."""
     try:
+        import importlib
+
         import click
 
-        from detector.command import command
+        command: click.Command = importlib.import_module(module).command
 
         try:
-            code = command.main(args=None if args is None else list(args), prog_name=PROGRAM, standalone_mode=False)
+            code = command.main(args=None if args is None else list(args), prog_name=program, standalone_mode=False)
         except click.Abort:  # click's name for KeyboardInterrupt
             return ExitCode.INTERRUPTED
         except click.ClickException as error:

@@ -5,7 +5,6 @@ Standard output carries results and nothing else; messages and progress go to st
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import errno
 import logging
@@ -13,12 +12,21 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from detector.cli import PROGRAM, ExitCode
+from detector.console import (
+    OPERATING_POINTS,
+    OutputError,
+    check_encoding,
+    complain,
+    is_terminal,
+    open_output,
+    set_up_logging,
+    show_version,
+)
 from detector.errors import DetectorError, ModelError
 from detector.reading import DEFAULT_MAX_BYTES, STDIN, display_name, read_article
 from detector.render import Entry, Scored
@@ -29,12 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OPERATING_POINTS = ("strict", "balanced", "sensitive")
 FORMATS = ("text", "json", "jsonl", "html")
-
-
-class OutputError(Exception):
-    """The output cannot be written; the message names it and the next step."""
 
 
 _HELP = """Tell whether English articles were put through an article spinner, and show the phrases that give it away.
@@ -56,34 +59,6 @@ Exit status:
   4    the model could not be opened
   130  interrupted
 """
-
-
-def _check_encoding(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        found = codecs.lookup(value)
-    except (LookupError, ValueError):  # ValueError: a NUL in the name
-        found = None
-    if found is None or not getattr(found, "_is_text_encoding", True):
-        raise click.BadParameter(f"{value!r} is no text encoding that Python knows; examples: utf-8, cp1252, utf-16")
-    return found.name
-
-
-def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if not value or context.resilient_parsing:
-        return
-    from detector import __version__
-    from detector.store import open_model
-
-    try:
-        model = open_model(context.params.get("model"))
-    except ModelError as error:
-        click.echo(f"{PROGRAM} {__version__}")
-        _complain(str(error))
-        context.exit(ExitCode.MODEL)
-    click.echo(f"{PROGRAM} {__version__} (model {model.model_id})")
-    context.exit(ExitCode.OK)
 
 
 @click.command(
@@ -120,7 +95,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
     "--encoding",
     metavar="NAME",
     default=None,
-    callback=_check_encoding,
+    callback=check_encoding,
     help="Encoding of all inputs, such as cp1252.  [default: detected for each]",
 )
 @click.option(
@@ -146,7 +121,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
     is_flag=True,
     expose_value=False,
     is_eager=True,
-    callback=_show_version,
+    callback=show_version,
     help="Show the version of the program and of the model, and exit.",
 )
 def command(
@@ -166,27 +141,27 @@ def command(
     """Score the inputs and return the exit status."""
     if sources.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
-    _set_up_logging(verbose, quiet)
+    set_up_logging(PROGRAM, verbose, quiet)
     from detector import SpinDetector
 
     try:
         detector = SpinDetector.load(model, operating_point=operating_point)
     except ModelError as error:
-        _complain(str(error))
+        complain(PROGRAM, str(error))
         return ExitCode.MODEL
     except ValueError as error:  # a model of one's own need not have every operating point
         raise click.BadParameter(str(error), param_hint="--operating-point") from error
 
-    if STDIN in sources and _is_terminal(sys.stdin) and not quiet:
-        _complain("type or paste the text, then Ctrl-D on a line of its own (Windows: Ctrl-Z and Enter)")
+    if STDIN in sources and is_terminal(sys.stdin) and not quiet:
+        complain(PROGRAM, "type or paste the text, then Ctrl-D on a line of its own (Windows: Ctrl-Z and Enter)")
     tally = _Tally()
-    to_terminal = output == "-" and _is_terminal(sys.stdout)
-    show_progress = len(sources) > 1 and not (no_progress or quiet or to_terminal) and _is_terminal(sys.stderr)
+    to_terminal = output == "-" and is_terminal(sys.stdout)
+    show_progress = len(sources) > 1 and not (no_progress or quiet or to_terminal) and is_terminal(sys.stderr)
     with _progress(sources, show_progress) as walked:
         entries = _score_all(walked, detector, encoding, max_bytes)
-        entries = tally.watch(entries, complain=output_format == "text", bar=show_progress)
+        entries = tally.watch(entries, report=output_format == "text", bar=show_progress)
         try:
-            with _open_output(output) as stream:
+            with open_output(output) as stream:
                 _write(entries, stream, output_format, _use_color(color, to_terminal), to_terminal)
         except BrokenPipeError:
             # Whoever read our output has seen enough. The status tells of what was scored until then.
@@ -195,11 +170,11 @@ def command(
         except OutputError as error:
             if output == "-":
                 _forget_stdout()
-            _complain(str(error))
+            complain(PROGRAM, str(error))
             return ExitCode.USAGE
     # In these formats the errors are in the output, and the status alone would puzzle whoever sees the terminal.
     if (tally.failed and output_format != "text") or (len(sources) > 1 and not quiet):
-        _complain(str(tally))
+        complain(PROGRAM, str(tally))
     return tally.exit_code(fail_on)
 
 
@@ -210,12 +185,12 @@ class _Tally:
         self.verdicts = dict.fromkeys(Verdict, 0)
         self.failed = 0
 
-    def watch(self, entries: Iterable[Entry], *, complain: bool, bar: bool) -> Iterator[Entry]:
+    def watch(self, entries: Iterable[Entry], *, report: bool, bar: bool) -> Iterator[Entry]:
         for entry in entries:
             if isinstance(entry, Failed):
                 self.failed += 1
-                if complain:
-                    _complain(entry.error, over_bar=bar)
+                if report:
+                    complain(PROGRAM, entry.error, over_bar=bar)
             else:
                 self.verdicts[entry.result.verdict] += 1
             yield entry
@@ -289,68 +264,10 @@ def _reconfigure(stream: TextIO, **settings: Any) -> None:
         reconfigure(**settings)
 
 
-@contextlib.contextmanager
-def _open_output(output: str) -> Iterator[TextIO]:
-    """Give a stream to write to. A file is replaced only when the block ends without an exception.
-
-    Raises:
-        OutputError: the file cannot be created or replaced, or standard output is closed.
-    """
-    if output == "-":
-        if sys.stdout is None:
-            raise OutputError("standard output is closed; use -o FILE")
-        yield sys.stdout
-        return
-    name = display_name(output)
-    try:
-        target = Path(output).resolve()  # through a symbolic link, so that the link stays
-        if target.is_dir():
-            raise OutputError(f"{name}: is a folder; give a file name to -o")
-        # /dev/null and named pipes are written as they are: there is nothing to replace.
-        in_place = target.exists() and not target.is_file()
-        # In the same folder, because renaming is atomic only within a file system. Opened by name and not with
-        # tempfile, whose files only the owner could read.
-        written = target if in_place else target.with_name(f".{target.name[:40]}.{os.urandom(6).hex()}.tmp")
-        stream = written.open("w" if in_place else "x", encoding="utf-8", newline="\n")
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # a NUL in the name: ValueError; a circle of links: RuntimeError
-        raise _unwritable(name, error) from error
-    try:
-        with stream:
-            yield stream
-            if not in_place:
-                stream.flush()
-                os.fsync(stream.fileno())
-        if not in_place:
-            if target.exists():
-                shutil.copymode(target, written)
-            written.replace(target)
-    except BaseException as error:
-        if not in_place:
-            written.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise _unwritable(name, error) from error
-        raise
-
-
-def _unwritable(name: str, error: Exception) -> OutputError:
-    return OutputError(f"{name}: cannot be written: {getattr(error, 'strerror', None) or error}; choose another -o")
-
-
 def _forget_stdout() -> None:
     """Let the interpreter's last flush go nowhere: it would fail again, with a message of its own."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: there is no stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False
 
 
 def _use_color(color: str, to_terminal: bool) -> bool:
@@ -366,26 +283,3 @@ def _progress(sources: Sequence[str], show: bool) -> Iterator[Iterable[str]]:
         return
     with click.progressbar(sources, label="Scoring", file=sys.stderr, show_pos=True) as bar:
         yield bar
-
-
-def _complain(message: str, *, over_bar: bool = False) -> None:
-    from detector.render import visible
-
-    # One line each, and safe for a terminal: file names can hold anything. The carriage return and the clearing
-    # sequence take the place of the progress bar, which draws itself again.
-    start = "\r\x1b[K" if over_bar else ""
-    click.echo(f"{start}{PROGRAM}: {' '.join(visible(message).splitlines())}", err=True)
-
-
-def _set_up_logging(verbose: int, quiet: bool) -> None:
-    root = logging.getLogger()
-    if not verbose:
-        # Keeps Python's last-resort handler from printing the warnings of the libraries that we call.
-        root.addHandler(logging.NullHandler())
-        if quiet:
-            return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(levelname)s %(name)s: %(message)s"))
-    ours = logging.getLogger("detector")
-    ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
-    ours.addHandler(handler)

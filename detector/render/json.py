@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from detector.render import Entry, Scored
 
@@ -29,6 +30,10 @@ def render_jsonl(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _dump(entry: Entry, indent: int | None = None) -> str:
-    record = entry.result.to_dict() if isinstance(entry, Scored) else entry.to_dict()
+    return dump_record(entry.result.to_dict() if isinstance(entry, Scored) else entry.to_dict(), indent)
+
+
+def dump_record(record: dict[str, Any], indent: int | None = None) -> str:
+    """Return a record of plain JSON types as JSON; without `indent` as one line for every reader."""
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)
     return _RISKY.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
