@@ -59,7 +59,7 @@ class SpinDetector:
             self._kind_bias = np.asarray(config["kinds"]["bias"], dtype=np.float64)
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, EOFError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"model {folder.path}: {type(error).__name__}: {error}; the folder does not fit this version of "
                 "detect-spin, install the version that it was made for or reinstall detect-spin"
@@ -73,8 +73,10 @@ class SpinDetector:
         self._folder = folder
         self._substitutions: Substitutions | None = None
         self._is_function = np.zeros(self._vocabulary.size, np.bool_)
+        self._is_english = np.zeros(self._vocabulary.size, np.bool_)  # without "a" and "i", as the gate was measured
         for number, word in enumerate(self._vocabulary.words, FIRST_WORD_ID):
-            self._is_function[number] = word in FUNCTION_WORDS or len(word) == 1
+            self._is_english[number] = word in FUNCTION_WORDS
+            self._is_function[number] = self._is_english[number] or len(word) == 1
 
     @classmethod
     def load(cls, model: str | Path | None = None, *, operating_point: str = DEFAULT_OPERATING_POINT) -> SpinDetector:
@@ -101,7 +103,7 @@ class SpinDetector:
         ids = self._vocabulary.ids(prepared.tokens)
         is_word = ids != BOUNDARY
         words = int(np.count_nonzero(is_word))
-        function_share = float(np.count_nonzero(self._is_function[ids])) / max(words, 1)
+        function_share = float(np.count_nonzero(self._is_english[ids])) / max(words, 1)
         reason = check_shares(prepared.normal.text, function_share, words)
         if reason is None and words < self._min_words:
             reason = Reason.TOO_SHORT
