@@ -36,14 +36,32 @@ a|quiet tranquil hushed;a|strong robust brawny;a|dry arid parched;a|long lengthy
 r|quickly rapidly speedily;r|slowly sluggishly tardily;r|often frequently oftentimes;r|carefully cautiously gingerly
 r|early betimes prematurely
 """
-_NOUNS = (
-    "ship harbour storm price worker school teacher child garden house road bridge council plan year letter tree "
-    "problem question friend"
-).split()
-_PAST = "built closed opened repaired needed found kept planted showed carried bought".split()
-_ADJECTIVES = "old new small big cold quiet strong dry long poor".split()
-_ADVERBS = "quickly slowly often carefully early".split()
-_NAMES = "Marlow Tessa Ondine Hartwell Brigby Ruane".split()
+_NOUNS = [
+    "ship",
+    "harbour",
+    "storm",
+    "price",
+    "worker",
+    "school",
+    "teacher",
+    "child",
+    "garden",
+    "house",
+    "road",
+    "bridge",
+    "council",
+    "plan",
+    "year",
+    "letter",
+    "tree",
+    "problem",
+    "question",
+    "friend",
+]
+_PAST = ["built", "closed", "opened", "repaired", "needed", "found", "kept", "planted", "showed", "carried", "bought"]
+_ADJECTIVES = ["old", "new", "small", "big", "cold", "quiet", "strong", "dry", "long", "poor"]
+_ADVERBS = ["quickly", "slowly", "often", "carefully", "early"]
+_NAMES = ["Marlow", "Tessa", "Ondine", "Hartwell", "Brigby", "Ruane"]
 _SENTENCES = (
     "The {a} {n} near the {n2} was {v} by the {n3} last year, and nobody was told why.",
     "{N} said that they had {v} the {a} {n} before the winter, because the {n2} was too {a2}.",
