@@ -152,8 +152,9 @@ def operating_points(fitted: FittedScreen, min_words: int) -> tuple[dict[str, fl
             if size >= _SMALLEST_SET:
                 candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED * rate)
         decisive = max(candidates, key=lambda k: candidates[k])
-        threshold = 1.0 / (1.0 + np.exp(-candidates[decisive]))
-        points[point] = float(np.ceil(threshold * 1e6) / 1e6)  # 1e6: the rounding of probabilities
+        # The detector rounds probabilities to six places: the threshold is the next one above what may not be flagged.
+        allowed = round(float(1.0 / (1.0 + np.exp(-candidates[decisive]))), 6)
+        points[point] = min(1.0, round(allowed + 1e-6, 6))
         details["sets"][point] = {"decided_by": decisive, "log_odds": round(candidates[decisive], 4)}
     return points, details
 
