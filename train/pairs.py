@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from detector.errors import InputError
-from train.align import Mined, align, document_pairs, merge_tables, mine
+from train.align import Mined, align, document_pairs, is_whole, merge_tables, mine
 from train.corpora import (
     Document,
     default_data_dir,
@@ -135,7 +135,7 @@ def real_rows(
     """
     for d in documents:
         found: list[Replacement] | None = None if d.label == "spun" else []
-        if d.label == "spun" and d.original and 2 / 3 <= len(d.text.split()) / max(1, len(d.original.split())) <= 3 / 2:
+        if d.label == "spun" and d.original and is_whole(d.original, d.text):
             found = align(d.original, d.text, table=table)
         for number, w in enumerate(windows(d.text, words)):
             spans = None if found is None else _clip(found, w)

@@ -46,7 +46,8 @@ class DictionarySpinner(EditSpinner):
     `wrong_sense`: share of targets from any sense of the lemma rather than from its largest synset (word order in the
     file tells nothing of frequency, so "any" is mostly wrong). `cross_class`: share from another word class of the same
     spelling. `phrases`: chance to keep a target of several words. `frequencies`: counts of word forms; targets are
-    drawn by count ** `common`, so 0 gives the dusty words of dictionaries and 1 the common ones of SpinBot.
+    drawn by count ** `common`, so 0 gives the dusty words of dictionaries and 1 the common ones of SpinBot. `favourite`:
+    share of draws that give the one target this tool likes best for the word.
     """
 
     wordnet: WordNet
@@ -57,6 +58,7 @@ class DictionarySpinner(EditSpinner):
     phrases: float = 0.5
     frequencies: Mapping[str, int] = field(default_factory=dict)
     common: float = 0.5
+    favourite: float = 0.5
     tool: str = "dictionary"
 
     def edits(self, text: str, rng: Random) -> list[Edit]:
@@ -96,7 +98,8 @@ class DictionarySpinner(EditSpinner):
         if not targets:
             return ""
         weights = [float(1 + self._count(t)) ** self.common for t in targets]
-        return rng.choices(targets, weights)[0]
+        own = Random(f"{self.tool}:{lemma}:{tag}") if rng.random() < self.favourite else rng
+        return own.choices(targets, weights)[0]
 
     def _count(self, target: str) -> int:
         return min((self.frequencies.get(w, 0) for w in target.split(" ")), default=0)
