@@ -1,0 +1,214 @@
+"""Phrases: whole, in order, apart; what makes one, what joins two, what completes one; suggestions."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.evidence import (
+    LONGEST_PHRASE,
+    EvidenceSettings,
+    Substitutions,
+    add_surprise,
+    find_phrases,
+    token_evidence,
+)
+from detector.results import MAX_SUGGESTIONS
+from detector.screen import Screen, find_ngrams
+
+SETTINGS = EvidenceSettings(start=1.0, extend=0.5, surprise=0.1, known_phrase=0.4, scale=2.0)
+NOTHING = Substitutions({})
+STATE_LEADER = Substitutions({"top state leader": ["prime minister", "premier"], "truce": ["ceasefire"]})
+FUNCTION = frozenset({"a", "the", "was", "of", "in"})
+
+
+def phrases(words, evidence, substitutions=NOTHING, settings=SETTINGS):
+    """Phrases as (text, score, suggestions); "." breaks."""
+    words = words.split() if isinstance(words, str) else words
+    found = find_phrases(
+        np.array(evidence, float),
+        words,
+        np.array([word == "." for word in words], bool),
+        np.array([word in FUNCTION for word in words], bool),
+        substitutions,
+        settings,
+    )
+    return [(" ".join(words[p.first : p.last]), p.score, p.suggestions) for p in found]
+
+
+def texts(*args, **kwargs):
+    return [text for text, _, _ in phrases(*args, **kwargs)]
+
+
+# ------------------------------------------------------------------------------------------------------ phrases
+
+
+def test_tokens_with_enough_evidence_make_a_phrase_with_their_weaker_neighbours():
+    assert texts("the boat accomplished its quay early", [0, 0.6, 1.2, 0.7, 0.4, 0.9]) == ["boat accomplished its"]
+
+
+def test_a_run_without_one_strong_token_is_none():
+    assert texts("boat reached its quay", [0.9, 0.9, 0.9, 0.9]) == []
+
+
+def test_one_function_word_between_two_phrases_joins_them_and_two_do_not():
+    assert texts("truce was concurred", [1.5, 0, 1.5]) == ["truce was concurred"]
+    assert texts("truce of the concurred", [1.5, 0, 0, 1.5]) == ["truce", "concurred"]
+    assert texts("truce never concurred", [1.5, 0, 1.5]) == ["truce", "concurred"]
+    assert texts("truce . concurred", [1.5, 9, 1.5]) == ["truce", "concurred"]
+
+
+def test_a_weak_function_word_neither_begins_nor_ends_a_phrase():
+    assert texts("the truce of", [0.8, 1.5, 0.8]) == ["truce"]
+    assert texts("the truce of", [1.8, 1.5, 1.8]) == ["the truce of"]
+
+
+def test_a_known_phrase_is_shown_whole():
+    assert texts("the top state leader said", [0, 0.1, 1.5, 0.1, 0], STATE_LEADER) == ["top state leader"]
+    assert texts("the top state leader said", [0, 0.1, 1.5, 0.1, 0]) == ["state"]
+    assert texts("the top state leader said", [0, 0, 0, 0, 0], STATE_LEADER) == []
+    assert texts("the top state leader said", [0, -2, 1.1, -2, 0], STATE_LEADER) == ["state"]
+
+
+def test_a_known_phrase_is_not_seen_across_a_break():
+    assert texts("top state . leader", [0.1, 1.5, 0, 0.1], Substitutions({"top state . leader": ["x"]})) == ["state"]
+
+
+def test_the_score_grows_with_the_evidence_and_with_nothing_else():
+    scores = [phrases("odd", [e])[0][1] for e in (1.0, 2.0, 4.0, 400.0)]
+    assert scores == sorted(scores)
+    assert scores[1] == pytest.approx(1 - np.exp(-1))
+    assert scores[-1] <= 1
+    weak = phrases("odd of thing", [2.0, -5.0, 2.0])[0]
+    assert weak[1] == pytest.approx(1 - np.exp(-2.0))
+
+
+words_and_evidence = st.lists(
+    st.tuples(st.sampled_from(["top", "state", "leader", "truce", "the", "was", "of", "."]), st.floats(-3, 3)),
+    max_size=60,
+)
+
+
+@given(words_and_evidence)
+@settings(max_examples=300)
+def test_phrases_are_short_in_order_apart_and_without_breaks(drawn):
+    words = [word for word, _ in drawn]
+    before = np.array([value for _, value in drawn], float)
+    given_evidence = before.copy()
+    breaks = np.array([word == "." for word in words], bool)
+    functions = np.array([word in FUNCTION for word in words], bool)
+    found = find_phrases(given_evidence, words, breaks, functions, STATE_LEADER, SETTINGS)
+    assert given_evidence.tolist() == before.tolist()
+    for phrase in found:
+        assert 0 <= phrase.first < phrase.last <= len(words)
+        assert phrase.last - phrase.first <= LONGEST_PHRASE
+        assert 0 < phrase.score <= 1
+        assert "." not in words[phrase.first : phrase.last]
+        assert phrase.suggestions == STATE_LEADER.suggest(words[phrase.first : phrase.last])
+    assert all(a.last <= b.first for a, b in pairwise(found))
+    # Every token that is strong by itself is in a phrase.
+    inside = {i for p in found for i in range(p.first, p.last)}
+    assert {i for i, (w, e) in enumerate(drawn) if w != "." and e >= SETTINGS.start} <= inside
+
+
+def test_a_long_run_is_cut_into_readable_phrases_that_cover_it():
+    evidence = [2.0] * 20
+    evidence[7] = 1.1
+    found = texts([f"w{i}" for i in range(20)], evidence)
+    assert " ".join(found).split() == [f"w{i}" for i in range(20)]
+    assert all(1 < len(p.split()) <= LONGEST_PHRASE for p in found)
+    assert any(p.startswith("w7 ") for p in found)
+
+
+@pytest.mark.parametrize("kind", ["flat", "rising", "falling", "random"])
+def test_a_run_without_any_stop_is_cut_in_linear_time(kind):
+    n = 200_000
+    values = {
+        "flat": np.ones(n) * 2,
+        "rising": np.linspace(1, 5, n),
+        "falling": np.linspace(5, 1, n),
+        "random": np.random.default_rng(0).uniform(0.6, 3, n),
+    }
+    began = time.process_time()
+    found = find_phrases(values[kind], ["odd"] * n, np.zeros(n, bool), np.zeros(n, bool), NOTHING, SETTINGS)
+    assert len(found) > n / LONGEST_PHRASE / 2
+    assert time.process_time() - began < 20  # quadratic work takes minutes
+
+
+# ---------------------------------------------------------------------------------------------- token evidence
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(0, 1000))
+def test_token_evidence_adds_up_to_the_contributions(ids, seed):
+    tokens = np.array(ids, np.int32)
+    ngrams = find_ngrams(tokens, [len(ids)], distinct=False)
+    screen = Screen(np.random.default_rng(seed).normal(size=256).astype(np.float32), 0.0)
+    shares = screen.contributions(ngrams)
+    evidence = token_evidence(len(ids), ngrams.starts, ngrams.lengths, shares)
+    plain = np.zeros(len(ids))
+    for start, length, share in zip(ngrams.starts, ngrams.lengths, shares, strict=True):
+        plain[start : start + length] += share / length
+    assert evidence == pytest.approx(plain)
+    assert evidence.sum() == pytest.approx(screen.logits(ngrams)[0], abs=1e-9)
+
+
+def test_surprise_falls_on_both_words_and_never_speaks_against_spinning():
+    evidence = np.zeros(4)
+    add_surprise(evidence, np.array([0, 1, 2]), np.array([-2.0, -1.0, 5.0]), 0.5)
+    assert evidence.tolist() == [1.0, 1.5, 0.5, 0.0]
+
+
+# ------------------------------------------------------------------------------------------------- suggestions
+
+TABLE = Substitutions(
+    {
+        "top state leader": ["prime minister", "premier"],
+        "state": ["nation"],
+        "truce": ["ceasefire", "armistice", "peace", "quiet", "calm", "lull", "rest"],
+        "concurred": ["agreed"],
+        "philanthropic guide": ["humanitarian aid"],
+        "in that frame of mind": ["in the war"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("spun", "expected"),
+    [
+        ("top state leader", ("prime minister", "premier")),
+        ("philanthropic guide", ("humanitarian aid",)),
+        ("truce", ("ceasefire", "armistice", "peace", "quiet", "calm")),
+        ("the truce was concurred", ("the ceasefire was agreed", "the armistice was agreed", "the peace was agreed")),
+        ("concurred truce", ("agreed ceasefire", "agreed armistice", "agreed peace")),
+        ("of their boat", ()),
+    ],
+)
+def test_suggestions_put_known_parts_back_and_leave_the_rest(spun, expected):
+    assert TABLE.suggest(spun.split()) == expected
+
+
+def test_matches_are_the_longest_from_the_left():
+    words = ["the", "top", "state", "leader", "of", "state", "in", "that", "frame", "of", "mind", "top", "state"]
+    assert TABLE.longest_matches(words) == [(1, 4), (5, 6), (6, 11), (12, 13)]
+    assert TABLE.longest_matches(words, shortest=2) == [(1, 4), (6, 11)]
+    assert TABLE.longest_matches([]) == []
+
+
+@given(
+    st.lists(
+        st.sampled_from(["the", "top", "state", "leader", "truce", "concurred", "in", "that", "frame", "of", "mind"]),
+        max_size=14,
+    )
+)
+def test_suggestions_are_few_different_and_never_what_was_there(words):
+    found = TABLE.suggest(words)
+    assert len(found) <= MAX_SUGGESTIONS
+    assert len(set(found)) == len(found)
+    assert " ".join(words) not in found
+    for start, end in TABLE.longest_matches(words):
+        assert " ".join(words[start:end]) in TABLE.table
