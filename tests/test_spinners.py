@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from detector.errors import InputError
 from train.corpora import default_data_dir
+from train.spinner_report import Measured, aligner_accuracy, render
 from train.spinners.base import Edit, Spun, apply_edits, match_case, sentence_ranges, settle, words_of
 from train.spinners.dictionary import DictionarySpinner, Rates, chance
 from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours
@@ -86,7 +87,7 @@ def test_dictionary_inflects_keeps_case_and_leaves_closed_classes_and_capitals()
     spun = dictionary(cross_class=0.0).spin("Ships carried coal. The ship agreed. The SHIP was old.", Random(2)).text
     assert spun in {
         f"{a} {b} coal. The {c} {d}. The SHIP was {e}."
-        for a in ("Vessels", "Watercrafts")
+        for a in ("Vessels", "Watercraft")
         for b in ("transported", "bore")
         for c in ("vessel", "watercraft")
         for d in ("concurred", "harmonized", "concorded")
@@ -95,7 +96,7 @@ def test_dictionary_inflects_keeps_case_and_leaves_closed_classes_and_capitals()
 
 
 def test_dictionary_crosses_word_classes_when_asked():
-    found = {dictionary(cross_class=1.0).spin("a plan", Random(s)).text for s in range(20)}
+    found = {dictionary(cross_class=1.0, favourite=0.0).spin("a plan", Random(s)).text for s in range(20)}
     assert "a design" in found or "a project" in found, "the verb's synonyms stand for the noun"
 
 
@@ -262,3 +263,50 @@ def test_real_lexicons_load_and_spin():
     spun = make_spinner("dictionary", resources).spin(TEXT, Random(0))
     assert spun.undo() == TEXT
     assert len(spun.replacements) >= 3
+
+
+def test_favourite_targets_are_the_same_everywhere():
+    text = "a ship " * 60
+    always = set(dictionary(favourite=1.0).spin(text, Random(0)).text.split()) - {"a"}
+    drawn = set(dictionary(favourite=0.0).spin(text, Random(0)).text.split()) - {"a"}
+    assert len(always) == 1
+    assert drawn == {"vessel", "watercraft"}
+
+
+def test_measures_of_a_pair():
+    measured = Measured()
+    original = "The ship left. The mayor slept here."
+    measured.add(original, "The vessel departed. The city chairman slept here.", {"vessel": 5, "departed": 1}, 1000)
+    found = measured.summary()
+    assert found["words"] == 7
+    assert found["changed"] == round(3 / 7, 3)
+    assert found["changed_by_class"]["NOUN"] == 1.0
+    assert found["changed_by_class"]["function"] == 0.0
+    assert found["shapes"]["1:1"] == round(2 / 3, 3)
+    assert found["shapes"]["1:n"] == round(1 / 3, 3)
+    assert found["length_change"] == round(1 / 7, 3)
+    assert found["sentences_touched"] == 1.0
+    assert found["target_per_million_median"] == 3000.0
+
+
+def test_measures_count_renamed_and_merged_words():
+    measured = Measured()
+    measured.add("A ship, one ship, my boat.", "A vessel, one craft, my craft.", {}, 0)
+    found = measured.summary()
+    assert found["same_word_several_targets_in_text"] == 1.0
+    assert found["same_target_several_words_in_text"] == 0.5
+
+
+def test_aligner_accuracy_counts_what_is_missed():
+    right = apply_edits("The ship left port.", [Edit(4, 8, "vessel")])
+    assert set(aligner_accuracy([("The ship left port.", right)]).values()) == {1.0}
+    hidden = Spun(right.text, ())
+    assert aligner_accuracy([("The ship left port.", hidden)])["character_precision"] == 0.0
+
+
+def test_report_renders_every_set_and_class():
+    measured = Measured()
+    measured.add("The ship left.", "The vessel left.", {}, 0)
+    table = render({"real": {"Tool X": measured.summary()}, "simulated": {"y": measured.summary()}, "aligner": {}})
+    assert table.count("| Tool X |") == table.count("| simulated y |") == 3
+    assert "| Tool X | 1 | 3 | 33 | 50 | 100 | 0.0 |" in table

@@ -46,8 +46,8 @@ class DictionarySpinner(EditSpinner):
     `wrong_sense`: share of targets from any sense of the lemma rather than from its largest synset (word order in the
     file tells nothing of frequency, so "any" is mostly wrong). `cross_class`: share from another word class of the same
     spelling. `phrases`: chance to keep a target of several words. `frequencies`: counts of word forms; targets are
-    drawn by count ** `common`, so 0 gives the dusty words of dictionaries and 1 the common ones of SpinBot. `favourite`:
-    share of draws that give the one target this tool likes best for the word.
+    drawn by count ** `common`, so 0 gives the dusty words of dictionaries and 1 the common ones. `favourite`: share of
+    draws that give the one target this tool likes best for the word.
     """
 
     wordnet: WordNet

@@ -30,8 +30,8 @@ class Preset:
     """Settings of one simulated spinner; a part with rate 0 or None is left out.
 
     `families`: of the glue phrases. `mined`: which mined table, "spinbot" or "quillbot". `tortured`: rate of the
-    reversed list of tortured phrases. `debris`: share of articles dropped. `protect_quotes`: nothing inside quotation marks changes. `partial`: share of
-    paragraphs spun.
+    reversed list of tortured phrases. `debris`: share of articles dropped. `protect_quotes`: nothing inside quotation
+    marks changes. `partial`: share of paragraphs spun. The others: see `DictionarySpinner`.
     """
 
     families: tuple[str, ...] = ()
