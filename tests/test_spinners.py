@@ -267,8 +267,8 @@ def test_real_lexicons_load_and_spin():
 
 def test_favourite_targets_are_the_same_everywhere():
     text = "a ship " * 60
-    always = set(dictionary(favourite=1.0).spin(text, Random(0)).text.split()) - {"a"}
-    drawn = set(dictionary(favourite=0.0).spin(text, Random(0)).text.split()) - {"a"}
+    always = set(dictionary(favourite=1.0, cross_class=0.0).spin(text, Random(0)).text.split()) - {"a"}
+    drawn = set(dictionary(favourite=0.0, cross_class=0.0).spin(text, Random(0)).text.split()) - {"a"}
     assert len(always) == 1
     assert drawn == {"vessel", "watercraft"}
 
