@@ -48,7 +48,7 @@ class AssociationTable:
     """
 
     def __init__(self, frequencies: NDArray[np.float32], sketch: NDArray[np.uint8], pairs: float) -> None:
-        if sketch.ndim != 1 or len(sketch) & (len(sketch) - 1):
+        if sketch.ndim != 1 or len(sketch).bit_count() != 1:
             raise ValueError(f"association sketch: expected a power of two, got shape {sketch.shape}")
         self.frequencies = frequencies
         self.log_frequencies = np.log(np.maximum(frequencies, 1e-9)).astype(np.float32)  # 1e-9: under one in the corpus

@@ -91,6 +91,8 @@ class ArticleModel:
         if tuple(config["features"]) != FEATURE_NAMES:
             raise ValueError(f"article model: features {config['features']} are not those of this version")
         weights, means, scales = (np.asarray(config[n], dtype=np.float64) for n in ("weights", "means", "scales"))
+        if {weights.shape, means.shape, scales.shape} != {(len(FEATURE_NAMES),)}:
+            raise ValueError(f"article model: expected {len(FEATURE_NAMES)} weights, means and scales")
         return cls(weights, means, scales, float(config["bias"]))
 
     def to_config(self) -> dict[str, Any]:

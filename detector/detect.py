@@ -59,6 +59,7 @@ class SpinDetector:
             self._kind_bias = np.asarray(config["kinds"]["bias"], dtype=np.float64)
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
+            self._check_shapes()
         except (AttributeError, EOFError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"model {folder.path}: {type(error).__name__}: {error}; the folder does not fit this version of "
@@ -77,6 +78,14 @@ class SpinDetector:
         for number, word in enumerate(self._vocabulary.words, FIRST_WORD_ID):
             self._is_english[number] = word in FUNCTION_WORDS
             self._is_function[number] = self._is_english[number] or len(word) == 1
+
+    def _check_shapes(self) -> None:
+        """Raise ValueError if the tables of the model do not belong together."""
+        if self._association.frequencies.shape != (self._vocabulary.size,):
+            raise ValueError(f"frequencies.npy: expected {self._vocabulary.size} words")
+        rows, others = len(self._kind_weights), (len(KINDS) - 1,)
+        if rows.bit_count() != 1 or self._kind_weights.shape[1:] != others or self._kind_bias.shape != others:
+            raise ValueError(f"kinds.npy: expected shape (2**bits, {others[0]}), got {self._kind_weights.shape}")
 
     @classmethod
     def load(cls, model: str | Path | None = None, *, operating_point: str = DEFAULT_OPERATING_POINT) -> SpinDetector:
