@@ -106,7 +106,7 @@ def test_word_order_makes_another_pair():
     assert len(set(pair_keys(first, second).tolist())) == 2
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+@pytest.mark.parametrize("shape", [(0,), (3,), (2, 2)])
 def test_a_sketch_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match="sketch"):
         AssociationTable(np.ones(5, np.float32), np.zeros(shape, np.uint8), 1.0)
