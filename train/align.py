@@ -14,7 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,7 @@ def _word_cost(old: str, new: str) -> float:
     return 1.0 + (_MIXED if (old in closed) != (new in closed) else 0.0) - _FORM * _alike(old, new)
 
 
+@cache
 def _shape_cost(p: int, q: int, content_old: int, content_new: int) -> float:
     """Cost of p words with so many content words becoming q words; one of p, q is at least 2 or one of them is 0."""
     if not p or not q:
@@ -234,6 +235,8 @@ def _cut(a: _Tokens, b: _Tokens, s: _Stretch, table: Table | None) -> list[tuple
     begun_old = list(accumulate(a.opens[s.a0 : s.a1]))
     begun_new = list(accumulate(b.opens[s.b0 : s.b1]))
     n, m = len(old), len(new)
+    ends = ((j, q) for j in range(1, m + 1) for q in range(1, min(MAX_PHRASE, j) + 1)) if table else ()
+    known = {(j, q): olds for j, q in ends if (olds := (table or {}).get(" ".join(new[j - q : j])))}
     infinite = float("inf")
     cost = [[infinite] * (m + 1) for _ in range(n + 1)]
     step: list[list[tuple[int, int]]] = [[(0, 0)] * (m + 1) for _ in range(n + 1)]
@@ -249,7 +252,7 @@ def _cut(a: _Tokens, b: _Tokens, s: _Stretch, table: Table | None) -> list[tuple
                     c = _word_cost(old[i - 1], new[j - 1])
                 else:
                     c = _shape_cost(p, q, content_old[i] - content_old[i - p], content_new[j] - content_new[j - q])
-                if table and p and q and " ".join(old[i - p : i]) in table.get(" ".join(new[j - q : j]), ()):
+                if p and (olds := known.get((j, q))) and " ".join(old[i - p : i]) in olds:
                     c *= 1.0 - _KNOWN
                 c += cost[i - p][j - q]
                 if c < cost[i][j]:
