@@ -42,7 +42,7 @@ def test_levels_double():
 
 
 @given(sequences, st.sampled_from([1, 8, 4096]))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_the_sketch_is_never_below_the_true_level(texts, sketch_bytes):
     table = AssociationTable.count(arrays(texts), SIZE, sketch_bytes)
     counts = plain_counts(texts)
@@ -90,7 +90,7 @@ def test_association_is_positive_for_words_that_go_together_and_negative_for_tho
 
 
 @given(st.lists(st.integers(0, SIZE - 1), max_size=50), sequences)
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_associations_are_finite_and_between_vocabulary_words_only(ids, texts):
     table = AssociationTable.count(arrays(texts), SIZE, 16)
     at, values = table.adjacent(np.array(ids, np.int32))

@@ -24,7 +24,7 @@ def features(pairs, associations=(), frequency=-6.0, unknown=0.1):
 
 
 @given(segments, st.lists(st.floats(-20, 20), max_size=20))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_features_are_finite_and_bounded_for_any_segments(pairs, associations):
     got = features(pairs, associations)
     assert all(np.isfinite(v) for v in got.values())

@@ -107,7 +107,7 @@ def odd_articles(draw):
 
 @both_models
 @given(text=odd_articles())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_results_hold_together_on_articles_with_odd_characters(name, text):
     detector = get(name)
     check(text, detector.score(text), detector)
@@ -115,7 +115,7 @@ def test_results_hold_together_on_articles_with_odd_characters(name, text):
 
 @both_models
 @given(text=st.text(max_size=60) | st.lists(st.sampled_from([*ODD, "the ", "and "]), max_size=80).map("".join))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_results_hold_together_on_any_text(name, text):
     detector = get(name)
     check(text, detector.score(text), detector)

@@ -26,7 +26,7 @@ rates = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.1, 0.5, 0.99])
 
 
 @given(scores, rates)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_at_most_the_promised_share_is_flagged_and_no_lower_threshold_would_do(values, rate):
     array = np.array(values)
     threshold = e.upper_quantile(array, rate)
@@ -39,7 +39,7 @@ def test_at_most_the_promised_share_is_flagged_and_no_lower_threshold_would_do(v
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5) | st.sampled_from([0.0, 1.0]), st.integers(1, 9)), min_size=1), rates)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_weights_count_as_repeated_texts(pairs, rate):
     values, copies = (np.array(side) for side in zip(*pairs, strict=True))
     threshold = e.upper_quantile(values, rate, copies.astype(float))

@@ -36,7 +36,7 @@ def plain_ngrams(ids, ends):
 
 
 @given(segmented())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_every_ngram_is_found_at_its_place(drawn):
     ids, ends = drawn
     expected = plain_ngrams(ids, ends)
@@ -53,7 +53,7 @@ def test_every_ngram_is_found_at_its_place(drawn):
 
 
 @given(segmented())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_distinct_ngrams_are_the_first_of_each_kind_in_each_segment(drawn):
     ids, ends = drawn
     first = {}
@@ -85,7 +85,7 @@ def test_the_order_of_words_matters_and_a_boundary_parts_them():
 
 
 @given(segmented(), st.integers(0, 2**32 - 1), st.sampled_from([np.float16, np.float32]), st.integers(1, 12))
-@settings(max_examples=100)
+@settings(max_examples=80)
 def test_contributions_sum_to_the_logit(drawn, seed, kind, bits):
     ids, ends = drawn
     weights = np.random.default_rng(seed).normal(size=1 << bits).astype(kind)

@@ -29,7 +29,7 @@ anything = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=40).
 
 
 @given(anything)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_segments_follow_each_other_inside_any_text(text):
     prepared = prepare(text)
     normal = prepared.normal.text

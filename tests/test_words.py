@@ -46,7 +46,7 @@ def block(monkeypatch):
 
 
 @given(anything)
-@settings(max_examples=400)
+@settings(max_examples=200)
 @example("")
 @example("\ud800")
 @example("a")
@@ -165,7 +165,7 @@ def test_equal_words_have_equal_hashes_wherever_they_stand_and_others_do_not():
 
 
 @given(prose, st.integers(16, 60))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_blocks_give_the_same_tokens_as_the_whole_text(text, size):
     # Words and gaps of these texts are shorter than the stretch in which a cut is looked for.
     text = re.sub(r"\S{8}", lambda m: m[0][:7] + " ", text)
@@ -212,7 +212,7 @@ def test_an_endless_run_neither_fails_nor_loses_what_stands_around_it(letter):
 
 
 @given(prose, st.lists(st.tuples(st.integers(0, 100), st.integers(1, 30)), max_size=4))
-@settings(max_examples=300)
+@settings(max_examples=150)
 @example("1a2", [(1, 1)])
 @example("1,2", [(1, 1)])
 @example("it's", [(2, 1)])
@@ -284,7 +284,7 @@ SENTENCE = re.compile(r"[.\n]")
     st.lists(st.tuples(st.integers(1, 260), st.sampled_from([". ", "\n\n", ": ", " ", "\n", "... "])), max_size=14),
     st.sampled_from([20, 60, w.SEGMENT_WORDS]),
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_segments_cover_all_tokens_and_end_at_sentence_ends(pieces, target):
     text = "".join("word " * n + mark for n, mark in pieces)
     tokens = w.tokenise(text)
