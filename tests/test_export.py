@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from detector.store import open_model
 from detector.words import tokenise
 from tests.tiny_model import make_document, tiny
 from train import export as e
+from train.screen import encode
 
 scores = st.lists(st.floats(-30, 30) | st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=1, max_size=300)
 rates = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.1, 0.5, 0.99])
@@ -66,6 +68,29 @@ def test_thresholds_are_ordered_and_keep_the_promise_on_the_texts_they_come_from
     for name, rate in e.TARGET_RATES.items():
         assert sum(p >= points[name] for p in rounded) <= rate * len(rounded)
     assert details["human_texts"] == len(rounded)
+
+
+def test_no_set_of_writers_is_flagged_more_than_twice_as_often_and_all_sets_alike_no_more_than_promised():
+    rng = np.random.default_rng(4)
+    sizes = {"human/easy": 3000, "human/odd": 400, "human/few": 20}
+    tables = [t for t, n in sizes.items() for _ in range(n)]
+    one = encode("", "human/easy", "original", "", "word " * 60)
+    encoded = [replace(one, id=str(i), table=t, group=str(i)) for i, t in enumerate(tables)]
+    encoded += [replace(one, id="spun", table="spun/x", label="spun"), replace(one, id="short", ends=(0,))]
+    values = rng.normal(-6, 1, len(encoded))
+    values[np.array([d.table == "human/odd" for d in encoded])] += 3
+    values[-2] = 50.0  # a spun text says nothing about thresholds
+    fitted = replace(tiny().fitted, encoded=encoded, cross_fitted=values)
+    points, _ = e.operating_points(fitted, 40)
+    probability = (1 / (1 + np.exp(-values))).round(6)
+    for name, rate in e.TARGET_RATES.items():
+        flagged = probability >= points[name]
+        shares = {t: flagged[: len(tables)][np.array(tables) == t].mean() for t in sizes}
+        assert shares["human/easy"] <= 2 * rate
+        assert shares["human/odd"] <= 2 * rate
+        assert np.mean(list(shares.values())) <= rate
+        assert flagged[: len(tables)].mean() <= rate
+    assert points["strict"] < 0.9
 
 
 # ------------------------------------------------------------------------------------------------------ folder

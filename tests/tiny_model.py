@@ -169,7 +169,8 @@ def settings(**changes: object) -> Settings:
         },
         association={"sketch_bytes": 4096},
         article={"inner_folds": 2, "penalty": 0.1, "prevalence": 0.5, "min_words": 40},
-        evidence={"start": 0.05, "extend": 0.02, "surprise": 0.02, "known_phrase": 0.05, "scale": 0.5},
+        # The settings of the committed recipe, with thresholds as low as the weights of this model.
+        evidence={**Settings.read().evidence, "start": 0.05, "extend": 0.02, "surprise": 0.02, "scale": 0.5},
     )
     return replace(made, **changes)
 
