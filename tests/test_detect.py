@@ -247,6 +247,7 @@ def test_spans_stand_in_spun_looking_segments_only():
     detector = SpinDetector.load(tiny().folder)
     # Any evidence at all begins a phrase, so that only the segments keep phrases out.
     detector._evidence = replace(detector._evidence, start=-1e3, extend=-1e3)
+    detector.threshold = 0.0
     text = human(200, 40) + "\n\n" + spun(201, 40)
     result = detector.score(text)
     check(text, result, detector)
