@@ -30,6 +30,7 @@ from typing import Any, Protocol
 from detector.batch.readers import (
     START,
     Chunk,
+    ColumnError,
     FileText,
     Input,
     Position,
@@ -573,6 +574,8 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
     folder = target.with_name(target.name + ".parts")
     if target.is_dir():
         raise JobError(f"{display_name(str(options.output))}: is a folder; give a file name")
+    if not target.parent.is_dir():
+        raise JobError(f"{display_name(str(target.parent))}: no such folder for the output; make it first")
     schema = None
     if output_format == "parquet":
         schema = output_schema(*kept_schema(find_inputs(options.inputs), options.read))
@@ -590,7 +593,7 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
     resumed = journal.counts.rows
     watcher.begin(total_bytes, journal.counts)
     chunks = read_chunks(find_inputs(options.inputs), options.read, journal.position)
-    done = False
+    done, wrong_usage = False, False
     try:
         with _scoring(options, detector, model_id, form) as scored_of:
             for chunk, scored in scored_of(chunks):
@@ -600,6 +603,9 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
                 watcher.advance(journal.counts, journal.bytes_read)
         done = True
         journal.finish(target)
+    except ColumnError:
+        wrong_usage = True
+        raise
     except OSError as error:
         raise JobError(
             f"{display_name(str(options.output))}: cannot be written: {error.strerror or error}; what was finished is "
@@ -610,8 +616,10 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
             with contextlib.suppress(OSError):
                 journal.checkpoint()
         journal.release()
-        if not done and not (journal.parts and STDIN not in options.inputs):
-            shutil.rmtree(folder, ignore_errors=True)  # nothing was finished, or nothing that could be continued
+        # Nothing that could be continued should make the next try complain about an interrupted job.
+        useful = journal.parts and STDIN not in options.inputs and not (wrong_usage and not resumed)
+        if not (done or useful):
+            shutil.rmtree(folder, ignore_errors=True)
     return Summary(
         counts=journal.counts,
         model=model_id,

@@ -382,9 +382,11 @@ def _read_table(item: Input, options: ReadOptions, skip: int, strict: bool, prog
             raise
         yield _Row(None, None, str(error), broken=True)
     except Exception as error:  # damaged files make libraries raise almost anything
-        where = f" after row {count:,}" if count else ""
+        where, step = "", "mend or leave out the file"
+        if count:
+            where, step = f" after row {count:,}", "the rows before it were scored, mend the file for the others"
         logger.debug("%s", name, exc_info=True)
-        message = f"{name}: cannot be read{where}: {_why(error)}; mend the file (the rows before it were scored)"
+        message = f"{name}: cannot be read{where}: {_why(error)}; {step}"
         yield _Row(None, None, message, broken=True)
 
 
@@ -513,9 +515,9 @@ def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: _Pro
             io.TextIOWrapper(stream, encoding=encoding, newline="") as lines,
         ):
             records = csv.reader(lines, delimiter=delimiter, strict=True)
-            header = next(records, None)
+            header = next((r for r in records if r), None)
             if header is None:
-                raise InputError("empty, not even a header")
+                raise InputError("it is empty, without even a header")
             wanted = [options.text_column, *([options.id_column] if options.id_given else [])]
             wanted += [] if options.keep_all else options.keep
             _check_columns(name, wanted, header)
@@ -536,7 +538,7 @@ def _csv_rows(
     for record in records:
         if len(record) != len(header):
             where = f"{name}: line {reader.line_num:,}"
-            message = f"{where}: {len(record)} fields, but the header has {len(header)}; mend the line"
+            message = f"{where}: fields: {len(record)}, in the header: {len(header)}; mend the line"
             yield _Row(None, None, message)
             continue
         kept = {c: record[at] for c, at in kept_at} if kept_at else None
