@@ -192,7 +192,7 @@ def test_aligned_pairs_give_suggestions(tmp_path):
         )
         for i in range(4)
     ]
-    table = e.substitution_table(rows, tmp_path)
+    table = e.substitution_table(rows, tmp_path, lambda phrases: np.zeros(len(phrases), np.bool_))
     assert table["top state leader"][0] == "prime minister"
     assert any("ceasefire" in originals[0] for spun, originals in table.items() if "truce" in spun)
 
