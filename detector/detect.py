@@ -15,13 +15,22 @@ from numpy.typing import NDArray
 from detector.association import AssociationTable
 from detector.calibrate import ArticleModel, article_features, sigmoid
 from detector.errors import ModelError
-from detector.evidence import EvidenceSettings, Phrase, Substitutions, add_surprise, find_phrases, token_evidence
+from detector.evidence import (
+    JOINING_WORDS,
+    EvidenceSettings,
+    Phrase,
+    PhraseOdds,
+    Substitutions,
+    add_surprise,
+    find_phrases,
+    token_evidence,
+)
 from detector.gate import FUNCTION_WORDS, check_shares, not_text
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
 from detector.screen import NGrams, Screen, find_ngrams, segment_numbers
 from detector.segment import Prepared, prepare
 from detector.store import ModelFolder, open_model
-from detector.words import BOUNDARY, FIRST_WORD_ID, UNKNOWN, Vocabulary
+from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
 DEFAULT_OPERATING_POINT = "balanced"
 LONGEST_TEXT = 50_000_000
@@ -56,6 +65,9 @@ class SpinDetector:
             self._segment_shift = float(config["segment"]["shift"])
             self._segment_scale = float(config["segment"]["scale"])
             self._kind_weights = np.load(folder.file("kinds.npy")).astype(np.float32)
+            self._phrase_odds = PhraseOdds(
+                np.load(folder.file("phrase_keys.npy")), np.load(folder.file("phrase_odds.npy"))
+            )
             self._kind_bias = np.asarray(config["kinds"]["bias"], dtype=np.float64)
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
@@ -77,7 +89,11 @@ class SpinDetector:
         self._is_english = np.zeros(self._vocabulary.size, np.bool_)  # without "a" and "i", as the gate was measured
         for number, word in enumerate(self._vocabulary.words, FIRST_WORD_ID):
             self._is_english[number] = word in FUNCTION_WORDS
-            self._is_function[number] = self._is_english[number] or len(word) == 1
+            self._is_function[number] = word in JOINING_WORDS or len(word) == 1
+        # Words that human texts use less than once in 100,000 words: too rare for evidence of their own.
+        self._is_rare = self._association.frequencies < 1e-5
+        self._is_rare[:FIRST_WORD_ID] = False
+        self._is_rare[UNKNOWN] = True
 
     def _check_shapes(self) -> None:
         """Raise ValueError if the tables of the model do not belong together."""
@@ -167,9 +183,8 @@ class SpinDetector:
     def _kinds(self, ngrams: NGrams, segment_words: NDArray[np.int64], probability: float) -> dict[str, float]:
         """Return P of each kind; `spun` is the article's probability, the others share the rest."""
         columns = ngrams.columns(len(self._kind_weights).bit_length() - 1)
-        norm = 1.0 / np.sqrt(np.maximum(ngrams.counts, 1))
-        share = (segment_words / segment_words.sum())[ngrams.segments] * norm[ngrams.segments]
-        logits = self._kind_bias + share @ self._kind_weights[columns]
+        share = (segment_words / segment_words.sum()).take(ngrams.segments) * ngrams.norms()
+        logits = self._kind_bias + share.astype(np.float32) @ self._kind_weights.take(columns, axis=0)
         odds = np.exp(logits - logits.max())
         rest = dict(zip((k for k in KINDS if k != "spun"), (odds / odds.sum()).tolist(), strict=True))
         kinds = {k: round(probability if k == "spun" else (1.0 - probability) * rest[k], _ROUNDING) for k in KINDS}
@@ -193,13 +208,29 @@ class SpinDetector:
         evidence = token_evidence(
             len(ids), everywhere.starts, everywhere.lengths, self._screen.contributions(everywhere)
         )
+        evidence += self._evidence.phrase_odds * self._phrase_odds.token_odds(
+            len(ids), everywhere.hashes, everywhere.starts, everywhere.lengths
+        )
         add_surprise(evidence, at, associations, self._evidence.surprise)
         normal = prepared.normal
         starts, ends = prepared.tokens.starts.tolist(), prepared.tokens.ends.tolist()
-        words = [normal.text[a:b].lower() for a, b in zip(starts, ends, strict=True)]
+        given = [normal.text[a:b] for a, b in zip(starts, ends, strict=True)]
+        words = [word.lower() for word in given]
         breaks = (ids == BOUNDARY) | ~spun_looking[segment_numbers(prepared.ends)]
+        # A capital within a sentence marks a name, whatever the word.
+        capital = np.array([word[0].isupper() for word in given])
+        capital[1:] &= ids[:-1] != BOUNDARY
+        capital[:1] = False
+        names = capital | (ids == NAME)
         phrases: list[Phrase] = find_phrases(
-            evidence, words, breaks, self._is_function[ids], self._substitutions, self._evidence
+            evidence,
+            words,
+            breaks,
+            self._is_function[ids],
+            self._substitutions,
+            self._evidence,
+            names,
+            self._is_rare[ids],
         )
         spans: list[Span] = []
         for phrase in phrases:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.gate import FUNCTION_WORDS
 from detector.results import MAX_SUGGESTIONS
 
 LONGEST_PHRASE = 6
@@ -27,13 +28,15 @@ _CUT_WINDOW = 60  # tokens within which a run is cut at its weakest place: all o
 class EvidenceSettings:
     """How evidence becomes phrases; the values live in the model's config.
 
-    `start`: log odds that a token must add to begin a phrase. `extend`: ... to belong to a neighbouring phrase.
+    `start`: evidence that a token must have to begin a phrase. `extend`: ... to belong to a neighbouring phrase.
+    `phrase_odds`: weight of the log odds of words and phrases that spinners favour (`PhraseOdds`).
     `surprise`: log odds per unit of negative association, added to both words of a pair. `known_phrase`: log odds per
     token of a phrase in the table of substitutions. `scale`: log odds of a phrase at which its score is 0.63.
     """
 
     start: float
     extend: float
+    phrase_odds: float
     surprise: float
     known_phrase: float
     scale: float
@@ -47,6 +50,17 @@ class Phrase:
     last: int
     score: float
     suggestions: tuple[str, ...]
+
+
+_JOINING = (
+    "a an i in on at as is was we he me do so no for or my be am are out off her had all us been its it's i'd he's "
+    "there's that's what's can go get got s t re ve ll d m"
+)
+JOINING_WORDS = FUNCTION_WORDS | frozenset(_JOINING.split())
+"""Words that join the words of a phrase but are no evidence alone: the gate's, and those that other languages share."""
+
+_SHORTEST_PART = 5
+"""Letters of a single word that is put back within a phrase; function words are shorter, nearly all of them."""
 
 
 class Substitutions:
@@ -80,7 +94,8 @@ class Substitutions:
         whole = self.table.get(" ".join(words))
         if whole:
             return tuple(whole[:MAX_SUGGESTIONS])
-        parts = self.longest_matches(words)
+        # A single short word ("for", "has") stands for too many things to be put back without its neighbours.
+        parts = [(a, b) for a, b in self.longest_matches(words) if b - a > 1 or len(words[a]) >= _SHORTEST_PART]
         if not parts:
             return ()
         suggestions: list[str] = []
@@ -132,18 +147,26 @@ def find_phrases(
     function_words: NDArray[np.bool_],
     substitutions: Substitutions,
     settings: EvidenceSettings,
+    names: NDArray[np.bool_] | None = None,
+    rare: NDArray[np.bool_] | None = None,
 ) -> list[Phrase]:
     """Return the phrases in token order, not overlapping.
 
     `words`: lower-cased token strings; `breaks`: tokens that no phrase may hold (boundaries); `function_words`: tokens
-    that join phrases but do not begin or end one unless a known phrase says so. All have the length of `evidence`.
+    that join phrases but do not begin or end one unless a known phrase says so; `names`: tokens that spinners leave
+    alone; `rare`: words too rare to have any evidence of their own, which complete a phrase beside them. All have the
+    length of `evidence`.
     """
-    evidence = evidence.copy()
+    names = np.zeros_like(breaks) if names is None else names
+    rare = np.zeros_like(breaks) if rare is None else rare
     known = [(a, b) for a, b in substitutions.longest_matches(words, shortest=2) if not breaks[a:b].any()]
+    in_known = np.zeros_like(breaks)
+    evidence = evidence.copy()
     for a, b in known:
+        in_known[a:b] = True
         evidence[a:b] += settings.known_phrase
-    inside = np.where(breaks, False, evidence >= settings.extend)
-    inside &= ~(function_words & (evidence < settings.start))
+    content = ~breaks & ~function_words & ~names
+    inside = content & (evidence >= settings.extend)
     for a, b in known:
         if evidence[a:b].mean() >= settings.extend:
             inside[a:b] = True
@@ -151,15 +174,87 @@ def find_phrases(
     gap = np.zeros_like(inside)
     gap[1:-1] = inside[:-2] & inside[2:] & function_words[1:-1] & ~breaks[1:-1]
     inside |= gap
+    seeds = inside & (evidence >= settings.start)
+    inside = _complete(inside, seeds, evidence, content, rare & content, breaks)
     phrases = []
     edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        for a, b in _cut_long(first, last, evidence):
+        for a, b in _cut_long(first, last, evidence + 10.0 * in_known):  # 10: never within a known phrase
             if evidence[a:b].max() < settings.start:
                 continue
             total = float(np.maximum(evidence[a:b], 0.0).sum())
             phrases.append(Phrase(a, b, 1.0 - math.exp(-total / settings.scale), substitutions.suggest(words[a:b])))
     return phrases
+
+
+_REACH = 3
+"""Tokens from a strong phrase within which a rare word belongs to it ("hostile to fear based oppressor")."""
+
+
+def _complete(
+    inside: NDArray[np.bool_],
+    seeds: NDArray[np.bool_],
+    evidence: NDArray[np.float64],
+    content: NDArray[np.bool_],
+    rare: NDArray[np.bool_],
+    breaks: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return `inside` with the words that a reader needs to see the phrase: those that nothing is known against.
+
+    A short phrase takes the content word after it ("memorable partners"); a rare word joins across what lies
+    between, up to `_REACH` tokens away.
+    """
+    result: NDArray[np.bool_] = inside.copy()
+    edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if not seeds[first:last].any():
+            continue
+        ahead = _reached(range(last, min(last + _REACH, len(inside))), rare, result | breaks)
+        if not ahead and last - first <= _REACH and last < len(inside):
+            ahead = int(content[last] and evidence[last] >= 0.0 and not result[last])
+        result[last : last + ahead] = True
+        back = _reached(range(first - 1, max(first - _REACH, -1), -1), rare, result | breaks)
+        result[first - back : first] = True
+    return result
+
+
+def _reached(places: range, wanted: NDArray[np.bool_], stop: NDArray[np.bool_]) -> int:
+    """Return how far along `places` the last wanted token lies before one that stops; 0 for none."""
+    reached = 0
+    for distance, at in enumerate(places, 1):
+        if stop[at]:
+            break
+        if wanted[at]:
+            reached = distance
+    return reached
+
+
+class PhraseOdds:
+    """How much likelier n-grams are in spun text than in human text: natural log, lower bound, above 0 only.
+
+    `keys`: sorted n-gram hashes (`screen.NGrams.hashes`), uint64; `odds`: same shape.
+    """
+
+    def __init__(self, keys: NDArray[np.uint64], odds: NDArray[np.floating]) -> None:
+        if keys.shape != odds.shape or keys.ndim != 1:
+            raise ValueError(f"phrase odds: {keys.shape} keys and {odds.shape} odds")
+        self._keys = keys
+        self._odds = odds.astype(np.float64)
+
+    def token_odds(
+        self, tokens: int, hashes: NDArray[np.uint64], starts: NDArray[np.int64], lengths: NDArray[np.int8]
+    ) -> NDArray[np.float64]:
+        """Return the highest log odds among the n-grams over each token, 0 where there is none; shape (tokens,)."""
+        result = np.zeros(tokens)
+        if not len(self._keys) or not len(hashes):
+            return result
+        place = np.minimum(np.searchsorted(self._keys, hashes), len(self._keys) - 1)
+        found = np.where(self._keys[place] == hashes, self._odds[place], 0.0)
+        for n in np.unique(lengths):
+            rows = lengths == n
+            for offset in range(int(n)):
+                np.maximum.at(result, starts[rows] + offset, found[rows])
+        return result
 
 
 def _cut_long(first: int, last: int, evidence: NDArray[np.float64]) -> list[tuple[int, int]]:

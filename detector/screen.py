@@ -25,7 +25,7 @@ _MIX = tuple(
 
 @dataclass(frozen=True, slots=True)
 class NGrams:
-    """The n-grams of each segment; all arrays have shape (n-grams,), ordered by segment where they are distinct.
+    """The n-grams of each segment, in no particular order; all arrays have shape (n-grams,).
 
     `hashes`: uint64, uniform in all bits; `starts`: index of the first token; `lengths`: tokens, 1..LONGEST_NGRAM;
     `segments`: index of the segment; `counts`: shape (segments,), n-grams per segment.
@@ -40,6 +40,10 @@ class NGrams:
     def columns(self, bits: int) -> NDArray[np.int64]:
         """Return the column of each n-gram in a table of 2**bits."""
         return np.asarray((self.hashes >> np.uint64(64 - bits)).astype(np.int64))
+
+    def norms(self) -> NDArray[np.float64]:
+        """Return 1 / sqrt(number of n-grams in the segment) for each n-gram."""
+        return np.asarray((1.0 / np.sqrt(np.maximum(self.counts, 1))).take(self.segments))
 
 
 def segment_numbers(segment_ends: list[int]) -> NDArray[np.int64]:
@@ -81,20 +85,16 @@ def find_ngrams(
     if not distinct:
         counts = np.bincount(segments, minlength=len(segment_ends))
         return NGrams(all_hashes, all_starts, all_lengths, segments, counts)
-    # First occurrence of each hash in each segment: sort by (segment, hash), keep the first of equal neighbours.
-    order = np.lexsort((all_starts, all_hashes, segments))
-    all_hashes, segments = all_hashes[order], segments[order]
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (all_hashes[1:] != all_hashes[:-1]) | (segments[1:] != segments[:-1])
-    order = order[first]
-    segments = segments[first]
-    return NGrams(
-        all_hashes[first],
-        all_starts[order],
-        all_lengths[order],
-        segments,
-        np.bincount(segments, minlength=len(segment_ends)),
-    )
+    # One key per (segment, hash); equal keys become neighbours, the first place of each is kept.
+    keys = all_hashes + segments.astype(np.uint64) * _MIX[1]
+    order = np.argsort(keys)
+    keys = keys[order]
+    begins = np.flatnonzero(np.concatenate([np.ones(min(len(keys), 1), np.bool_), keys[1:] != keys[:-1]]))
+    if len(begins) < len(keys):
+        order = np.minimum.reduceat(order, begins)
+    segments = segments[order]
+    counts = np.bincount(segments, minlength=len(segment_ends))
+    return NGrams(all_hashes[order], all_starts[order], all_lengths[order], segments, counts)
 
 
 class Screen:
@@ -110,8 +110,7 @@ class Screen:
 
     def contributions(self, ngrams: NGrams) -> NDArray[np.float64]:
         """Return what each n-gram adds to its segment's log odds, shape (n-grams,)."""
-        norm = 1.0 / np.sqrt(np.maximum(ngrams.counts, 1))
-        return np.asarray(self.weights[ngrams.columns(self.bits)] * norm[ngrams.segments], dtype=np.float64)
+        return np.asarray(self.weights.take(ngrams.columns(self.bits)) * ngrams.norms(), dtype=np.float64)
 
     def logits(self, ngrams: NGrams) -> NDArray[np.float64]:
         """Return the log odds of each segment, shape (segments,)."""

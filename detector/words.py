@@ -208,23 +208,15 @@ class Vocabulary:
         self._keys, self._values = keys[order], values[order]
         if len(keys) and (np.diff(self._keys) == 0).any():
             raise ValueError("vocabulary: two words are equal, or their hashes are")
-        # The top 16 bits of a key say where to begin, so that a look-up reads a few neighbours instead of bisecting.
-        self._first = np.searchsorted(self._keys, np.arange(1 << 16, dtype=np.uint64) << np.uint64(48)).astype(np.int64)
-        counts = np.diff(np.append(self._first, len(keys)))
-        self._depth = int(counts.max()) if len(keys) else 0
 
     def ids(self, tokens: Tokens) -> NDArray[np.int32]:
         """Return the ids of the tokens, int32, shape (tokens,)."""
         found = np.where(tokens.special >= 0, tokens.special, UNKNOWN).astype(np.int32)
-        if not self._depth:
+        if not len(self._keys):
             return found
-        place = self._first[(tokens.hashes >> np.uint64(48)).astype(np.int64)]
-        last = len(self._keys) - 1
-        for step in range(self._depth):
-            at = np.minimum(place + step, last)
-            hit = (self._keys[at] == tokens.hashes) & (tokens.special < 0)
-            found[hit] = self._values[at[hit]]
-        return found
+        at = np.minimum(np.searchsorted(self._keys, tokens.hashes), len(self._keys) - 1)
+        hit = (self._keys.take(at) == tokens.hashes) & (tokens.special < 0)
+        return np.where(hit, self._values.take(at), found)
 
 
 def segment_ends(tokens: Tokens, target_words: int = SEGMENT_WORDS) -> list[int]:

@@ -7,22 +7,28 @@ import logging
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.evidence import JOINING_WORDS
 from detector.results import KINDS, MAX_SUGGESTIONS
+from detector.screen import find_ngrams
 from detector.store import write_manifest
+from detector.words import tokenise
 from train.align import document_pairs, merge_tables, mine, read_tortured_phrases
 from train.corpora import ROOT, Document
-from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights
+from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, word_ids
 from train.spinners.phrases import read_connectives
 
 log = logging.getLogger(__name__)
 KIND_BITS = 18
+PHRASE_WORDS = 3
+"""Longest n-gram whose odds are kept: longer ones occur once."""
 OTHER_KINDS = tuple(k for k in KINDS if k != "spun")
 TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensitive": 0.05}
 """False-positive rates that the contract promises."""
@@ -53,8 +59,6 @@ def artefact_table(data: Path) -> dict[str, Counter[str]]:
 
 def _normal_phrase(text: Any) -> str:
     """Return the phrase as the detector spells its tokens, or "" if it is too long, a number or has alternatives."""
-    from detector.words import tokenise
-
     cleaned = str(text or "").split("/")[0].split("(")[0].replace("’", "'").lower().strip(" .,;:!?\"'")
     tokens = tokenise(cleaned)
     words = [cleaned[a:b] for a, b in zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)]
@@ -63,30 +67,115 @@ def _normal_phrase(text: Any) -> str:
     return " ".join(words)
 
 
-def substitution_table(documents: Sequence[Document], data: Path) -> dict[str, list[str]]:
-    """Return spun phrase -> likely originals, best first: from aligned pairs, readers' marks, lexicons, glue."""
-    mined = mine(document_pairs(documents), min_count=2).table
-    tables = [mined, artefact_table(data)]
+def substitution_table(
+    documents: Sequence[Document], data: Path, used_by_people: Callable[[Sequence[str]], NDArray[np.bool_]]
+) -> dict[str, list[str]]:
+    """Return spun phrase -> likely originals, best first: from aligned pairs, readers' marks, lexicons, glue.
+
+    `used_by_people` says of each phrase whether human texts hold it often. Such a phrase of several words is left out:
+    it would complete phrases that nobody would call odd.
+    """
+    mined = mine(document_pairs(documents), min_count=3).table
+    trusted = [artefact_table(data)]
     tortured = data / "lexicon" / "tortured_phrases.tsv"
     if tortured.exists():
-        tables.append(read_tortured_phrases(tortured))
+        trusted.append(read_tortured_phrases(tortured))
     glue: dict[str, Counter[str]] = {}
     for words, options in read_connectives().targets.items():
         for spun, _weight in options:
             if "*" not in words and "*" not in spun:
-                glue.setdefault(spun, Counter())[" ".join(words)] += 1
-    tables.append(glue)
+                glue.setdefault(spun, Counter())[" ".join(words)] += 3  # 3: as much as the least of the mined
+    trusted.append(glue)
     merged: dict[str, Counter[str]] = {}
-    for raw, counts in merge_tables(*tables).items():
-        spun = _normal_phrase(raw)
-        for original, n in counts.items():
-            cleaned = _normal_phrase(original)
-            if spun and cleaned and cleaned != spun:
-                merged.setdefault(spun, Counter())[cleaned] += n
+    for table, is_trusted in ((merge_tables(*trusted), True), (mined, False)):
+        for raw, counts in table.items():
+            spun = _normal_phrase(raw)
+            for original, n in counts.items():
+                cleaned = _normal_phrase(original)
+                if spun and cleaned and cleaned != spun and (is_trusted or _believable(spun, cleaned)):
+                    merged.setdefault(spun, Counter())[cleaned] += n
+    phrases = sorted(merged)
+    common = used_by_people(phrases)
     return {
-        spun: [original for original, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:MAX_SUGGESTIONS]]
-        for spun, counts in sorted(merged.items())
+        spun: [original for original, _ in sorted(merged[spun].items(), key=lambda c: (-c[1], c[0]))[:MAX_SUGGESTIONS]]
+        for spun, is_common in zip(phrases, common.tolist(), strict=True)
+        if " " not in spun or not (is_common or (spun.count(" ") == 1 and set(spun.split()) <= JOINING_WORDS))
     }
+
+
+_HUMAN_PHRASE_COUNT = 12
+"""About one in a million words of the human training texts: "in that frame of mind" has 5, "a number of" thousands."""
+
+
+def _believable(spun: str, original: str) -> bool:
+    """Whether a mined pair may be shown: a free rewording aligns long phrases to short ones, which help nobody."""
+    new, old = spun.split(), original.split()
+    ends_open = not {new[0], new[-1], old[0], old[-1]} & JOINING_WORDS
+    return ends_open and len(old) <= len(new) + 1 and len(old) <= 3 and len(new) <= 4
+
+
+class PhraseCounts:
+    """In how many segments of real spun text and of human text each n-gram occurs."""
+
+    def __init__(self, fitted: FittedScreen) -> None:
+        self._vocabulary = fitted.vocabulary
+        spun, human = [], []
+        self.spun_segments = self.human_segments = 0
+        for document in fitted.encoded:
+            is_spun = document.table.startswith("spun/") and document.table != "spun/quillbot_pairs"
+            if not is_spun and not (document.label == "original" and document.table != "simulated/original"):
+                continue
+            ids = word_ids(document, fitted.vocabulary)
+            found = find_ngrams(ids, list(document.ends), PHRASE_WORDS)
+            if is_spun:
+                spun.append(found.hashes)
+                self.spun_segments += len(document.ends)
+            else:
+                human.append(np.unique(found.hashes))
+                self.human_segments += len(document.ends)
+        self.keys, self.spun = np.unique(np.concatenate(spun), return_counts=True)
+        self.human = np.zeros(len(self.keys), np.int64)
+        for hashes in human:
+            place = np.minimum(np.searchsorted(self.keys, hashes), len(self.keys) - 1)
+            hit = self.keys[place] == hashes
+            self.human[place[hit]] += 1
+        self._human_hashes = human
+
+    def log_odds(self) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
+        """Return (keys, log odds) of the n-grams that spun text favours, the lower bound being above 0.5.
+
+        The log odds ratio with a prior of one sighting, less most of a standard error, after Monroe, Colaresi & Quinn
+        2008, "Fightin' Words". A single sighting proves nothing: two are asked of phrases and three of words.
+        """
+        spun, human = self.spun + 0.3, self.human + 1.0  # 0.3 and 1: doubt goes against the phrase
+        odds = np.log(spun / self.spun_segments) - np.log(human / self.human_segments)
+        odds -= 0.8 * np.sqrt(1.0 / spun + 1.0 / human)  # 0.8 standard errors: the lower bound of a 58 % interval
+        kept = (self.spun >= 2) & (odds > 0.5)  # 0.5: below it half the vocabulary is in
+        return self.keys[kept], odds[kept].astype(np.float16)
+
+    def used_by_people(self, phrases: Sequence[str]) -> NDArray[np.bool_]:
+        """Return whether each phrase is common in human text and not favoured by spinners.
+
+        Of a long phrase its rarest part of PHRASE_WORDS words decides.
+        """
+        needles, owner = [], []
+        for number, phrase in enumerate(phrases):
+            ids = self._vocabulary.ids(tokenise(phrase))
+            found = find_ngrams(ids, [len(ids)], PHRASE_WORDS)
+            longest = found.lengths == min(PHRASE_WORDS, len(ids))
+            needles.append(found.hashes[longest])
+            owner.append(np.full(int(longest.sum()), number))
+        keys, rows = np.concatenate(needles), np.concatenate(owner)
+        unique, inverse = np.unique(keys, return_inverse=True)
+        counts = np.zeros(len(unique), np.int64)
+        for hashes in self._human_hashes:
+            place = np.minimum(np.searchsorted(unique, hashes), len(unique) - 1)
+            counts[place[unique[place] == hashes]] += 1
+        result = np.full(len(phrases), np.iinfo(np.int64).max)
+        np.minimum.at(result, rows, counts[inverse])
+        favoured = np.zeros(len(phrases), np.bool_)
+        np.logical_or.at(favoured, rows, np.isin(keys, self.log_odds()[0]))
+        return (result > _HUMAN_PHRASE_COUNT) & (result < np.iinfo(np.int64).max) & ~favoured
 
 
 def fit_kinds(fitted: FittedScreen, settings: Settings) -> tuple[NDArray[np.float16], list[float]]:
@@ -99,7 +188,9 @@ def fit_kinds(fitted: FittedScreen, settings: Settings) -> tuple[NDArray[np.floa
     segments = segment_matrix(rows, fitted.vocabulary, KIND_BITS)
     matrix = segments.to_csr(KIND_BITS)
     label = np.array([d.label for d in rows])[segments.document]
-    weights = sample_weights(rows, segments.document, settings)
+    # The originals of the rewritten texts weigh most among the human ones: same topics, so only the writing differs.
+    mass = {d.table: 1.0 if d.table.startswith("originals/") else settings.mass.get(d.table, 0.2) for d in rows}
+    weights = sample_weights(rows, segments.document, replace(settings, mass=mass))
     for kind in OTHER_KINDS:
         weights[label == kind] /= weights[label == kind].sum()
     columns, biases = [], []
@@ -180,13 +271,17 @@ def write_model(
     )
     kind_weights, kind_bias = fit_kinds(fitted, settings)
     points, details = operating_points(fitted, min_words)
-    substitutions = substitution_table(documents, data)
+    phrases = PhraseCounts(fitted)
+    substitutions = substitution_table(documents, data, phrases.used_by_people)
+    phrase_keys, phrase_odds = phrases.log_odds()
     log.info("thresholds %s (%s); %d phrases with suggestions", points, details, len(substitutions))
     _write_text(folder / "vocabulary.txt", "\n".join(fitted.vocabulary.words) + "\n")
     _write_text(folder / "names.txt", "\n".join(fitted.vocabulary.names) + "\n")
     _write_text(folder / "substitutions.json", json.dumps(substitutions, ensure_ascii=False, separators=(",", ":")))
     np.save(folder / "screen.npy", fitted.screen.weights.astype(np.float16))
     np.save(folder / "kinds.npy", kind_weights)
+    np.save(folder / "phrase_keys.npy", phrase_keys)
+    np.save(folder / "phrase_odds.npy", phrase_odds)
     np.save(folder / "frequencies.npy", fitted.association.frequencies)
     np.save(folder / "pairs.npy", fitted.association.sketch)
     config = {

@@ -271,7 +271,8 @@ def segment_matrix(encoded: Sequence[Encoded], vocabulary: Vocabulary, bits: int
             continue
         ids = word_ids(document, vocabulary)
         ngrams = find_ngrams(ids, list(document.ends))
-        columns.append(ngrams.columns(bits).astype(np.int32))
+        by_segment = np.argsort(ngrams.segments, kind="stable")
+        columns.append(ngrams.columns(bits)[by_segment].astype(np.int32))
         counts.append(ngrams.counts)
         owner.append(np.full(len(document.ends), number))
         words.append(segment_words(document))
