@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 import time
 import zlib
 from collections import Counter, defaultdict
@@ -213,7 +214,9 @@ def simulate(documents: Sequence[Document], settings: Settings, data: Path) -> l
             mined[tool] = mine(pairs, rounds=1).table
     known = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
     presets = [p for p in rules["presets"] if known.get(p.split("-")[0], families) & families]
-    resources = Resources(data=data, mined=mined, texts=neighbour_sample([d.text for d in human], 3000))
+    cache = Path(tempfile.gettempdir()) / "detect-spin-cache"
+    cache.mkdir(exist_ok=True)
+    resources = Resources(data=data, mined=mined, texts=neighbour_sample([d.text for d in human], 3000), cache=cache)
     spinners = [make_spinner(p, resources, replace_partial(p, share)) for p in presets for share in (1.0, 0.5)]
     chosen = sorted(human, key=lambda d: stable_share("simulate" + d.group + d.id))[: rules["documents"]]
     result = []
