@@ -243,10 +243,11 @@ def _place(rows: Rows, i: int) -> str:
 
 _detector: Scorer | None = None  # of this worker process
 _form: OutputForm | None = None
+_problem: Exception | None = None  # why it cannot score
 
 
 def _start_worker(model: str | None, model_id: str, operating_point: str, form: OutputForm) -> None:
-    global _detector, _form
+    global _detector, _form, _problem
     # Ctrl-C goes to the whole group of processes; the main one decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -254,10 +255,12 @@ def _start_worker(model: str | None, model_id: str, operating_point: str, form: 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from detector import SpinDetector
 
-    loaded = SpinDetector.load(model, operating_point=operating_point)
-    if loaded.model_id != model_id:
-        raise ModelError(f"the model changed while the job started: {loaded.model_id}, not {model_id}")
-    _detector, _form = loaded, form
+    try:
+        _detector, _form = SpinDetector.load(model, operating_point=operating_point), form
+        if _detector.model_id != model_id:
+            raise ModelError(f"the model changed while the job started: {_detector.model_id}, not {model_id}")
+    except Exception as error:  # raised here it would only be printed
+        _problem = error
 
 
 def _end_with_parent() -> None:
@@ -269,12 +272,35 @@ def _end_with_parent() -> None:
 
 
 def _score_in_worker(rows: Rows) -> ScoredRows:
-    assert _detector is not None and _form is not None
-    return score_rows(_detector, rows, _form)
+    detector = _of_this_worker()
+    assert _form is not None
+    return score_rows(detector, rows, _form)
+
+
+def _score_one_in_worker(rows: Rows, i: int) -> SpinResult | Failed:
+    return _score_row(_of_this_worker(), rows, i)
 
 
 def _ready() -> bool:
-    return _detector is not None
+    return _of_this_worker() is not None
+
+
+def _of_this_worker() -> Scorer:
+    if _problem is not None:
+        raise _problem
+    assert _detector is not None
+    return _detector
+
+
+def _submit(executor: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Submit with Ctrl-C held back: a worker started here inherits that, and so is quiet from its first moment."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return executor.submit(function, *arguments)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return executor.submit(function, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Pool:
@@ -303,7 +329,7 @@ class _Pool:
 
     def _submit(self, chunk: Chunk) -> Future[ScoredRows]:
         try:
-            return self._executor.submit(_score_in_worker, chunk.rows)
+            return _submit(self._executor, _score_in_worker, chunk.rows)
         except BrokenProcessPool as error:
             failed: Future[ScoredRows] = Future()
             failed.set_exception(error)
@@ -332,14 +358,14 @@ class _Pool:
                 if executor is None:
                     executor = self._new(1)
                     try:
-                        executor.submit(_ready).result()
+                        _submit(executor, _ready).result()
                     except BrokenProcessPool as error:
                         raise JobError(
                             "the worker processes die before they score anything; is there too little memory? "
                             "What was finished is kept: try again with --workers 1 --resume"
                         ) from error
                 try:
-                    outcomes.append(executor.submit(_score_one_in_worker, rows, i).result())
+                    outcomes.append(_submit(executor, _score_one_in_worker, rows, i).result())
                 except BrokenProcessPool:
                     executor.shutdown(wait=True)
                     executor = None
@@ -356,11 +382,6 @@ class _Pool:
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
         self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _score_one_in_worker(rows: Rows, i: int) -> SpinResult | Failed:
-    assert _detector is not None
-    return _score_row(_detector, rows, i)
 
 
 # --- the journal ---
@@ -392,16 +413,17 @@ class _Journal:
         """
         name = display_name(str(self.folder))
         started = (self.folder / "job.json").is_file()
-        if self.folder.is_dir() and not started and any(p.name != "lock" for p in self.folder.iterdir()):
+        ours = {"lock", "job.json.tmp"}  # all there is before job.json
+        if self.folder.is_dir() and not started and any(p.name not in ours for p in self.folder.iterdir()):
             raise JobError(f"{name}: is there and holds no batch job; remove it or choose another --output")
         for old in self.folder.parent.glob(f"{glob.escape(self.folder.name)}.*.old"):  # of a job killed at its very end
             shutil.rmtree(old, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
         self._take_lock(name)
         if started and restart:
-            for path in self.folder.iterdir():
-                if path.name != "lock":
-                    path.unlink()
+            self.remove()
+            self.folder.mkdir()
+            self._take_lock(name)
             started = False
         if started:
             self._check(fingerprint, name, resume)
