@@ -29,6 +29,7 @@ FEATURE_NAMES = (
     "unknown_share",
 )
 _TYPICAL_LOG_WORDS = 5.5  # the log of about 250 words, near the middle of the training texts: centres the interaction
+_LOG_WORDS_LIMITS = (3.5, 7.0)  # 33 to 1,100 words, the lengths in training: nothing is extrapolated beyond
 _LOGIT_LIMIT = 12.0  # segment log odds beyond it all mean "surely"; without a limit one odd segment decides
 
 
@@ -50,7 +51,7 @@ def article_features(
     order = np.argsort(-limited, kind="stable")
     taken = np.cumsum(weights[order])
     half = np.clip(0.5 - (taken - weights[order]), 0.0, weights[order])  # weight of each segment within the top half
-    log_words = float(np.log(segment_words.sum()))
+    log_words = float(np.clip(np.log(segment_words.sum()), *_LOG_WORDS_LIMITS))
     return np.array(
         [
             mean,

@@ -221,6 +221,8 @@ class SpinDetector:
         capital = np.array([word[0].isupper() for word in given])
         capital[1:] &= ids[:-1] != BOUNDARY
         capital[:1] = False
+        if np.count_nonzero(capital) > 0.5 * len(capital):  # 0.5: a text in capitals or in Title Case
+            capital[:] = False
         names = capital | (ids == NAME)
         phrases: list[Phrase] = find_phrases(
             evidence,

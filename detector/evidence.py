@@ -180,7 +180,11 @@ def find_phrases(
     edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         for a, b in _cut_long(first, last, evidence + 10.0 * in_known):  # 10: never within a known phrase
-            if evidence[a:b].max() < settings.start:
+            while a < b and function_words[a] and not in_known[a]:
+                a += 1
+            while a < b and function_words[b - 1] and not in_known[b - 1]:
+                b -= 1
+            if a == b or evidence[a:b].max() < settings.start:
                 continue
             total = float(np.maximum(evidence[a:b], 0.0).sum())
             phrases.append(Phrase(a, b, 1.0 - math.exp(-total / settings.scale), substitutions.suggest(words[a:b])))

@@ -151,8 +151,12 @@ def test_presets_of_tools_that_are_not_in_training_are_left_out(presets_used):
     spinbot = {"spinbot-2016", "spinbot-2022"}
     assert presets_used(pair("spun/finance", "finance"))[0] == neutral
     assert presets_used(pair("spun/quillbot_pairs", "quillbot"))[0] == neutral | {"quillbot"}
-    assert presets_used(pair("spun/spinbot_news", "spinbot"))[0] == neutral | spinbot
-    assert presets_used(pair("spun/paired_openings", "paired"))[0] == neutral | spinbot
+    # The glue phrases come from both collections, so that either being held out holds them out.
+    assert presets_used(pair("spun/spinbot_news", "spinbot"))[0] == neutral
+    wild = pair("spun/wild", "wild")
+    assert presets_used(wild)[0] == neutral
+    assert presets_used(pair("spun/spinbot_news", "spinbot"), wild)[0] == neutral | spinbot
+    assert presets_used(pair("spun/paired_openings", "paired"), wild)[0] == neutral | spinbot
 
 
 def test_simulated_texts_stand_in_pairs_in_the_group_of_their_original(presets_used):

@@ -68,6 +68,12 @@ class Settings:
                 f"{path}: unknown {sorted(set(raw) - fields)}, missing {sorted(fields - set(raw))}; "
                 f"compare with {DEFAULT_RECIPE}"
             )
+        if path != DEFAULT_RECIPE:
+            default = tomli.loads(DEFAULT_RECIPE.read_text(encoding="utf-8"))
+            for section in fields - {"mass", "documents"}:
+                if isinstance(raw[section], dict) and set(raw[section]) != set(default[section]):
+                    different = sorted(set(raw[section]) ^ set(default[section]))
+                    raise InputError(f"{path}: section [{section}]: unknown or missing {different}")
         return cls(**raw)
 
 
@@ -161,7 +167,7 @@ _WITHIN_SENTENCE = re.compile(r"(?<=[a-z,] )([A-Za-z][a-z']+)")
 
 
 def build_vocabulary(documents: Sequence[Document], settings: Settings) -> Vocabulary:
-    """Return the words that human texts of several tables share; words that are nearly always capitalised are names."""
+    """Return the words that unspun texts of several tables share; those nearly always capitalised are names."""
     counts: Counter[str] = Counter()
     tables: dict[str, set[str]] = defaultdict(set)
     lower: Counter[str] = Counter()
@@ -212,8 +218,9 @@ def simulate(documents: Sequence[Document], settings: Settings, data: Path) -> l
         pairs = list(document_pairs(rows[: rules["mined_documents"]]))
         if pairs:
             mined[tool] = mine(pairs, rounds=1).table
-    known = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
-    presets = [p for p in rules["presets"] if known.get(p.split("-")[0], families) & families]
+    # The glue phrases were collected from SpinBot's output and from the wild passages; either left out, they are too.
+    needed = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
+    presets = [p for p in rules["presets"] if needed.get(p.split("-")[0], set()) <= families]
     cache = Path(tempfile.gettempdir()) / "detect-spin-cache"
     cache.mkdir(exist_ok=True)
     resources = Resources(data=data, mined=mined, texts=neighbour_sample([d.text for d in human], 3000), cache=cache)
@@ -226,8 +233,11 @@ def simulate(documents: Sequence[Document], settings: Settings, data: Path) -> l
         preset = number % len(presets)
         partly = rng.random() < rules["partial"] and "\n" in text.strip()
         spun = spinners[2 * preset + partly].spin(text, rng)
+        if not spun.replacements:
+            continue
         shared = replace(document, tool=f"simulated {presets[preset]}", original=None)
-        result.append(replace(shared, id=f"{document.id}#spun", text=spun.text, table="simulated/spun", label=SPUN))
+        table = "simulated/partly_spun" if partly else "simulated/spun"
+        result.append(replace(shared, id=f"{document.id}#spun", text=spun.text, table=table, label=SPUN))
         result.append(replace(shared, id=f"{document.id}#cut", text=text, table="simulated/original"))
     return result
 
@@ -291,14 +301,21 @@ def segment_words(document: Encoded) -> NDArray[np.int64]:
     return np.add.reduceat((document.special != BOUNDARY).astype(np.int64), starts)
 
 
-def sample_weights(encoded: Sequence[Encoded], owner: NDArray[np.int64], settings: Settings) -> Floats:
-    """Return a weight per segment: each table its mass, shared equally; the two sides as the recipe says; mean 1."""
+def sample_weights(
+    encoded: Sequence[Encoded], owner: NDArray[np.int64], settings: Settings, *, whole_articles: bool = False
+) -> Floats:
+    """Return a weight per segment: each table its mass, shared equally; the two sides as the recipe says; mean 1.
+
+    Partly spun articles count only as whole articles: which of their segments are spun is not recorded.
+    """
     table = np.array([d.table for d in encoded])[owner]
     spun = np.array([d.label == SPUN for d in encoded])[owner]
     weights = np.zeros(len(owner))
     for name in np.unique(table):
         rows = table == name
         weights[rows] = settings.mass.get(str(name), 0.2) / rows.sum()  # 0.2: a small table's mass, for new tables
+    if not whole_articles:
+        weights[table == "simulated/partly_spun"] = 0.0
     if spun.any():
         weights[spun] /= weights[spun].sum()
     weights[~spun] *= settings.segments["negative_mass"] / weights[~spun].sum()
@@ -340,12 +357,13 @@ class PairCounts:
         first, second = real_pairs(ids)
         if not len(first):
             return np.zeros(0)
-        if document.id not in self.counted:
+        if document.id.split("#")[0] not in self.counted:  # "#cut" and "#spun" are made from a counted text
             return self.table.associations(first, second, self.table.levels(pair_keys(first, second)))
         keys = pair_keys(first, second)
         _, inverse, own = np.unique(keys, return_inverse=True, return_counts=True)
-        seen = self._counts[np.searchsorted(self._keys, keys)] - own[inverse]
-        return self.table.associations(first, second, count_level(seen.astype(np.float64)))
+        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        seen = np.where(self._keys[place] == keys, self._counts[place] - own[inverse], 0)
+        return self.table.associations(first, second, count_level(np.maximum(seen, 0).astype(np.float64)))
 
 
 def real_pairs(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -453,7 +471,7 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
         ids = word_ids(document, vocabulary)
         own = logits[begins[number] : begins[number + 1]]
         features[number] = features_of(document, ids, own, counts.associations(document, ids), counts.table)
-    masses = sample_weights(encoded, np.arange(len(encoded)), settings)
+    masses = sample_weights(encoded, np.arange(len(encoded)), settings, whole_articles=True)
     article = fit_article_model(features, spun, masses, settings)
     return FittedScreen(vocabulary, screen, counts.table, article, encoded, article.log_odds(features), logits, owner)
 
