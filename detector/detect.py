@@ -35,6 +35,8 @@ from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 DEFAULT_OPERATING_POINT = "balanced"
 LONGEST_TEXT = 50_000_000
 """Characters; a longer text is `too_long` rather than a surprise for the machine's memory."""
+_FEWEST_WORDS = 10
+"""Words below which nobody can say the language either, so that a text is just too short."""
 _ROUNDING = 6  # decimals of probabilities: more are noise, and equal on every machine
 
 
@@ -130,7 +132,9 @@ class SpinDetector:
         words = int(np.count_nonzero(is_word))
         function_share = float(np.count_nonzero(self._is_english[ids])) / max(words, 1)
         reason = check_shares(prepared.normal.text, function_share, words)
-        if reason is None and words < self._min_words:
+        if words < self._min_words and (
+            reason is None or (reason in (Reason.NOT_ENGLISH, Reason.NOT_PROSE) and words < _FEWEST_WORDS)
+        ):
             reason = Reason.TOO_SHORT
         if reason is not None:
             return self._not_scored(reason, prepared, words, id, source)
@@ -175,10 +179,22 @@ class SpinDetector:
             source=source,
         )
 
-    def score_batch(self, texts: Iterable[str]) -> Iterator[SpinResult]:
-        """Yield one result per text, in order, as the texts come; the i-th result is `score` of the i-th text."""
-        for text in texts:
-            yield self.score(text)
+    def score_batch(self, texts: Iterable[str], *, workers: int = 1) -> Iterator[SpinResult]:
+        """Yield one result per text, in order, as the texts come; the i-th result is `score` of the i-th text.
+
+        `workers`: processes to score in. With more than one, start-up takes about a second and some texts are read
+        ahead (see `detector.workers`), so that it pays for thousands of texts.
+
+        Raises:
+            ValueError: `workers` is below 1.
+        """
+        if workers < 1:
+            raise ValueError(f"workers: expected 1 or more, got {workers}")
+        if workers > 1:
+            from detector.workers import score_in_processes  # late: its imports would slow every start
+
+            return score_in_processes(str(self._folder.path), self.operating_point, texts, workers)
+        return map(self.score, texts)
 
     def _kinds(self, ngrams: NGrams, segment_words: NDArray[np.int64], probability: float) -> dict[str, float]:
         """Return P of each kind; `spun` is the article's probability, the others share the rest."""
