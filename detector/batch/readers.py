@@ -554,7 +554,10 @@ def _parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with Path(item.path).open("rb") as raw, pq.ParquetFile(raw) as file:
+    # Without these settings the whole column of a row group is held, which can be most of the file: 150 MB instead of
+    # 10 on 50,000 articles in one group. A Python file object defeats them.
+    settings = {"buffer_size": 1 << 20, "pre_buffer": False}
+    with pa.OSFile(os.fsencode(item.path)) as raw, pq.ParquetFile(raw, **settings) as file:
         columns = file.schema_arrow.names
         has_id = options.id_column in columns
         keep = [c for c in columns if c != options.id_column] if options.keep_all else list(options.keep)
@@ -637,7 +640,8 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
     for item in inputs:
         if item.kind == "parquet":
             try:
-                schema = pq.read_schema(item.path)
+                with pa.OSFile(os.fsencode(item.path)) as raw:
+                    schema = pq.read_schema(raw)
             except (OSError, ValueError):
                 continue
             if options.id_column in schema.names:
