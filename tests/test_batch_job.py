@@ -204,6 +204,47 @@ def test_a_worker_that_dies_costs_nothing(tmp_path: Path, detector: SpinDetector
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
 
 
+class Deadly:
+    """A detector that takes its process with it when it meets a certain text."""
+
+    def __init__(self, detector: Any) -> None:
+        self.model_id, self.operating_point, self.threshold = (
+            detector.model_id, detector.operating_point, detector.threshold
+        )  # fmt: skip
+        self.inner = detector
+
+    def score(self, text: str, **named: Any) -> Any:
+        if text == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.inner.score(text, **named)
+
+
+def start_deadly_worker(*arguments: Any) -> None:
+    START_WORKER(*arguments)
+    job._detector = Deadly(job._detector)
+
+
+START_WORKER = job._start_worker
+
+
+@POSIX
+def test_a_row_that_kills_its_worker_is_an_error_and_the_others_are_scored(
+    tmp_path: Path, detector: SpinDetector, texts: list[str], monkeypatch
+):
+    monkeypatch.setattr(job, "_start_worker", start_deadly_worker)
+    path = write_rows(tmp_path / "a.jsonl", [*texts, "deadly", *texts])
+    watcher = Watcher()
+    run_job(JobOptions((str(path),), tmp_path / "out.jsonl", workers=2, model=str(tiny().folder)), watcher)
+    rows = read_lines(tmp_path / "out.jsonl")
+    at = len(texts)
+    assert watcher.complaints == [rows[at]["error"]]
+    assert rows[at]["error"].startswith(f"{path}: row {at + 1}: the process that scored it died")
+    del rows[at]
+    assert [r["id"] for r in rows] == [f"r{i}" for i in range(2 * at + 1) if i != at]
+    given = [*texts, *texts]
+    assert [r["verdict"] for r in rows] == [detector.score(t).verdict.value for t in given]
+
+
 # --- interruptions ---
 
 
