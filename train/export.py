@@ -33,7 +33,7 @@ OTHER_KINDS = tuple(k for k in KINDS if k != "spun")
 TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensitive": 0.05}
 """False-positive rates that the contract promises."""
 
-_HUMAN_SETS_ALLOWED = 2.0
+_HUMAN_SETS_ALLOWED = 2.5
 """A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average."""
 _SMALLEST_SET = 150
 """Texts of a set below which its own rate is too uncertain to set a threshold by."""
@@ -222,7 +222,7 @@ def operating_points(fitted: FittedScreen, min_words: int) -> tuple[dict[str, fl
     """Return thresholds as probabilities, and how they came about, from cross-fitted scores of human training texts.
 
     A threshold is the highest of: the one that the promised share of all human texts exceeds, the same with every set
-    weighing alike, and for each set of _SMALLEST_SET texts or more the one that twice the promised share exceeds.
+    weighing alike, and for each set of _SMALLEST_SET texts or more the one that _HUMAN_SETS_ALLOWED times the promised share exceeds.
     """
     human = [
         (d.table, s)
