@@ -321,9 +321,7 @@ def _killed_job(detector: SpinDetector, folder: Path, output: Path, function: st
 
 @POSIX
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("function", "ending"), [("fsync", "jsonl"), ("replace", "jsonl"), ("replace", "parquet"), ("unlink", "parquet")]
-)
+@pytest.mark.parametrize(("function", "ending"), [("fsync", "jsonl"), ("replace", "parquet"), ("unlink", "parquet")])
 def test_killed_at_any_step_and_resumed_is_byte_for_byte_the_same(
     tmp_path: Path, detector: SpinDetector, mixed: Path, small_pieces: None, ending: str, function: str
 ):

@@ -186,9 +186,10 @@ def command(
     if len(set(keep)) < len(keep) or ("all" in keep and len(keep) > 1):
         raise click.BadParameter("name each column once, or only all", param_hint="--keep")
     set_up_logging(PROGRAM, verbose, quiet)
-    from detector.batch.job import JobError, JobOptions, run_job
+    from detector.batch.job import JobError, JobOptions, run_job, use_one_thread
     from detector.batch.readers import ColumnError, ReadOptions
 
+    use_one_thread()
     options = JobOptions(
         inputs=inputs,
         output=Path(output),

@@ -250,8 +250,7 @@ def _start_worker(model: str | None, model_id: str, operating_point: str, form: 
     global _detector, _form, _problem
     # Ctrl-C goes to the whole group of processes; the main one decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")  # before numpy is imported: there is a process for every core already
+    use_one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from detector import SpinDetector
 
@@ -261,6 +260,15 @@ def _start_worker(model: str | None, model_id: str, operating_point: str, form: 
             raise ModelError(f"the model changed while the job started: {_detector.model_id}, not {model_id}")
     except Exception as error:  # raised here it would only be printed
         _problem = error
+
+
+def use_one_thread() -> None:
+    """Keep numpy's linear algebra in this process to one thread; works until numpy is imported.
+
+    There is a process for every core already, and sums do not depend on how many threads share them.
+    """
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 
 def _end_with_parent() -> None:
