@@ -71,6 +71,7 @@ class SpinDetector:
                 np.load(folder.file("phrase_keys.npy")), np.load(folder.file("phrase_odds.npy"))
             )
             self._kind_bias = np.asarray(config["kinds"]["bias"], dtype=np.float64)
+            self._kind_scale = float(config["kinds"]["scale"])
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
             self._check_shapes()
@@ -201,6 +202,7 @@ class SpinDetector:
         columns = ngrams.columns(len(self._kind_weights).bit_length() - 1)
         share = (segment_words / segment_words.sum()).take(ngrams.segments) * ngrams.norms()
         logits = self._kind_bias + share.astype(np.float32) @ self._kind_weights.take(columns, axis=0)
+        logits = self._kind_scale * logits
         odds = np.exp(logits - logits.max())
         rest = dict(zip((k for k in KINDS if k != "spun"), (odds / odds.sum()).tolist(), strict=True))
         kinds = {k: round(probability if k == "spun" else (1.0 - probability) * rest[k], _ROUNDING) for k in KINDS}

@@ -191,6 +191,8 @@ def find_phrases(
     return phrases
 
 
+_NOTHING_AGAINST = -0.3
+"""Evidence below which a word is one that people use much more than spinners; four words in five lie above."""
 _REACH = 3
 """Tokens from a strong phrase within which a rare word belongs to it ("hostile to fear based oppressor")."""
 
@@ -215,7 +217,7 @@ def _complete(
             continue
         ahead = _reached(range(last, min(last + _REACH, len(inside))), rare, result | breaks)
         if not ahead and last - first <= _REACH and last < len(inside):
-            ahead = int(content[last] and evidence[last] >= 0.0 and not result[last])
+            ahead = int(content[last] and evidence[last] >= _NOTHING_AGAINST and not result[last])
         result[last : last + ahead] = True
         back = _reached(range(first - 1, max(first - _REACH, -1), -1), rare, result | breaks)
         result[first - back : first] = True
