@@ -120,8 +120,13 @@ def _tokenise_block(codes: NDArray[Any], offset: int, excluded: Sequence[tuple[i
     newline = np.flatnonzero(kind == _NEWLINE)
     if len(newline) > 1:
         # A blank line ends a sentence; a single line break, as in hard-wrapped text, does not.
-        solid = np.cumsum(codes > 32)[newline]
-        mark[newline[1:][solid[1:] == solid[:-1]]] = True
+        before, after_it = newline[:-1], newline[1:]
+        blank = after_it - before == 1
+        indented = ~blank & (codes[before + 1] <= 32)
+        if indented.any():
+            solid = np.cumsum(codes > 32)[newline]
+            blank |= solid[1:] == solid[:-1]
+        mark[after_it[blank]] = True
     edge = np.flatnonzero(group[1:] != group[:-1])
     # `edge` holds the edges of runs of one group; a run of group 0 lies between tokens.
     run_start, run_end = edge[:-1], edge[1:]
