@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from detector.evidence import (
     LONGEST_PHRASE,
     EvidenceSettings,
+    PhraseOdds,
     Substitutions,
     add_surprise,
     find_phrases,
@@ -23,7 +24,7 @@ from detector.screen import Screen, find_ngrams
 
 _VALUES = {"start": 1.0, "extend": 0.5, "surprise": 0.1, "known_phrase": 0.4, "scale": 2.0}
 SETTINGS = EvidenceSettings(**{field.name: _VALUES.get(field.name, 0.0) for field in fields(EvidenceSettings)})
-NO = -0.1  # evidence of a word that speaks, if at all, for human writing
+NO = -0.5  # evidence of a word that speaks for human writing
 NOTHING = Substitutions({})
 STATE_LEADER = Substitutions({"top state leader": ["prime minister", "premier"], "truce": ["ceasefire"]})
 FUNCTION = frozenset({"a", "the", "was", "of", "in"})
@@ -78,6 +79,57 @@ def test_a_known_phrase_is_shown_whole():
 
 def test_a_known_phrase_is_not_seen_across_a_break():
     assert texts("top state . leader", [NO, 1.5, 0, NO], Substitutions({"top state . leader": ["x"]})) == ["state"]
+
+
+def test_a_short_phrase_takes_the_content_word_after_it_unless_something_speaks_against_it():
+    assert texts("memorable partners met", [1.5, -0.1, NO]) == ["memorable partners"]
+    assert texts("memorable partners met", [1.5, NO, NO]) == ["memorable"]
+    assert texts("memorable the partners", [1.5, -0.1, -0.1]) == ["memorable"]
+    assert texts("memorable . partners", [1.5, -0.1, -0.1]) == ["memorable"]
+
+
+def marked(words, evidence, names="", rare=""):
+    """Texts of the phrases where some words are names and some are rare."""
+    words = words.split()
+    found = find_phrases(
+        np.array(evidence, float),
+        words,
+        np.array([word == "." for word in words], bool),
+        np.array([word in FUNCTION for word in words], bool),
+        NOTHING,
+        SETTINGS,
+        np.array([word in names.split() for word in words], bool),
+        np.array([word in rare.split() for word in words], bool),
+    )
+    return [" ".join(words[p.first : p.last]) for p in found]
+
+
+def test_a_rare_word_near_a_strong_one_belongs_to_its_phrase():
+    evidence = [1.5, NO, NO, NO, NO]
+    assert marked("hostile fear based oppressor left", evidence, rare="oppressor") == ["hostile fear based oppressor"]
+    assert marked("hostile fear based on oppressor", evidence, rare="oppressor") == ["hostile"]  # too far
+    assert marked("hostile . based oppressor left", evidence, rare="oppressor") == ["hostile"]
+    assert marked("truce was concurred", [NO, NO, 1.5], rare="truce") == ["truce was concurred"]
+
+
+def test_names_are_no_evidence():
+    assert marked("Frost told Winter", [2.0, NO, 2.0], names="Frost Winter") == []
+    assert marked("odd Winter", [1.5, 0.0], names="Winter") == ["odd"]
+
+
+def test_phrase_odds_give_each_token_the_best_of_its_ngrams():
+    ids = np.array([4, 5, 6, 0, 4], np.int32)
+    found = find_ngrams(ids, [5], distinct=False)
+    pair = found.hashes[(found.starts == 0) & (found.lengths == 2)]
+    word = found.hashes[(found.starts == 1) & (found.lengths == 1)]
+    keys = np.concatenate([pair, word])
+    order = np.argsort(keys)
+    odds = PhraseOdds(keys[order], np.array([2.0, 3.0])[order])
+    assert odds.token_odds(5, found.hashes, found.starts, found.lengths).tolist() == [2.0, 3.0, 0.0, 0.0, 0.0]
+    none = PhraseOdds(np.zeros(0, np.uint64), np.zeros(0))
+    assert none.token_odds(5, found.hashes, found.starts, found.lengths).tolist() == [0.0] * 5
+    with pytest.raises(ValueError, match="phrase odds"):
+        PhraseOdds(keys, np.zeros(1))
 
 
 def test_the_score_grows_with_the_evidence_and_with_nothing_else():

