@@ -33,6 +33,8 @@ MAX_OPEN_EVIDENCE = 12
 MAX_LABELLED_PASSAGES = 24
 """With more passages their probabilities no longer fit into the strip, and only the note of each shows its own."""
 
+_KIND_SHOWN = 0.5
+"""Probability from which a kind is named: the likeliest of four is no finding, and a reader would take it for one."""
 _KINDS = {
     "original": "written by a person",
     "spun": "spun",
@@ -349,7 +351,8 @@ def _facts(result: SpinResult) -> str:
     facts += [("Odd phrases", f"{len(result.spans):,}"), ("Model", result.model)]
     if result.kinds is not None:
         kind, share = max(result.kinds.items(), key=lambda item: item[1])
-        facts.append(("Most likely kind", f"{_KINDS.get(kind, kind)} ({number(share)})"))
+        if share >= _KIND_SHOWN:
+            facts.append(("Most likely kind", f"{_KINDS.get(kind, kind)} ({number(share)})"))
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{_text(value)}</dd></div>\n" for name, value in facts)
     warned = "".join(
         f'<p class="warned"><strong>Warning:</strong> {_text(describe_warning(code))} ({_text(code)})</p>\n'
