@@ -121,6 +121,16 @@ def first_report(
 
 
 @main.command()
+def readme() -> None:
+    """Rewrite the accuracy table of the README from the committed reports."""
+    from eval import readme_table
+
+    path = readme_table.ROOT / "README.md"
+    changed = readme_table.rewrite(path, readme_table.accuracy_section())
+    click.echo(f"{path}: {'rewritten' if changed else 'up to date'}")
+
+
+@main.command()
 @data_option
 @out_option
 @click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
