@@ -1,6 +1,6 @@
 """Scores of segments -> one calibrated probability for the article -> a verdict at an operating point.
 
-The article model is a logistic regression over a dozen numbers that say how high its segments score, how evenly, how
+The article model is a logistic regression over ten numbers that say how high its segments score, how evenly, how
 long it is, and how well its neighbouring words go together. Length is among them because the mean of few noisy
 segments proves less than the same mean of many.
 """

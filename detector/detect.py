@@ -43,8 +43,7 @@ _ROUNDING = 6  # decimals of probabilities: more are noise, and equal on every m
 class SpinDetector:
     """Tells whether English articles were put through an article spinner, and shows the phrases that say so.
 
-    Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched, except that
-    the table of suggestions is read at the first spun-looking text.
+    Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched.
     """
 
     def __init__(self, folder: ModelFolder, operating_point: str = DEFAULT_OPERATING_POINT) -> None:
@@ -71,10 +70,17 @@ class SpinDetector:
                 np.load(folder.file("phrase_keys.npy")), np.load(folder.file("phrase_odds.npy"))
             )
             self._kind_bias = np.asarray(config["kinds"]["bias"], dtype=np.float64)
+            if [*config["kinds"]["names"]] != [k for k in KINDS if k != "spun"]:
+                raise ValueError(f"kinds {config['kinds']['names']} are not those of this version")
+            table = json.loads(folder.file("substitutions.json").read_text(encoding="utf-8"))
+            self._substitutions = Substitutions({str(k): [str(v) for v in values] for k, values in table.items()})
             self._kind_scale = float(config["kinds"]["scale"])
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
             self._check_shapes()
+            for name, value in points.items():
+                if not 0.0 < value <= 1.0:
+                    raise ValueError(f"operating point {name}: the threshold {value} is not in (0, 1]")
         except (AttributeError, EOFError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"model {folder.path}: {type(error).__name__}: {error}; the folder does not fit this version of "
@@ -87,7 +93,6 @@ class SpinDetector:
         self.threshold = points[operating_point]
         self.model_id = folder.model_id
         self._folder = folder
-        self._substitutions: Substitutions | None = None
         self._is_function = np.zeros(self._vocabulary.size, np.bool_)
         self._is_english = np.zeros(self._vocabulary.size, np.bool_)  # without "a" and "i", as the gate was measured
         for number, word in enumerate(self._vocabulary.words, FIRST_WORD_ID):
@@ -219,9 +224,6 @@ class SpinDetector:
         spun_looking: NDArray[np.bool_],
     ) -> tuple[Span, ...]:
         """Return the phrases in spun-looking segments as spans of the given text."""
-        if self._substitutions is None:
-            table = json.loads(self._folder.file("substitutions.json").read_text(encoding="utf-8"))
-            self._substitutions = Substitutions(table)
         everywhere = find_ngrams(ids, prepared.ends, distinct=False)
         evidence = token_evidence(
             len(ids), everywhere.starts, everywhere.lengths, self._screen.contributions(everywhere)

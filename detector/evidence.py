@@ -177,9 +177,10 @@ def find_phrases(
     seeds = inside & (evidence >= settings.start)
     inside = _complete(inside, seeds, evidence, content, rare & content, breaks)
     phrases = []
+    whole = evidence + 10.0 * in_known  # 10: a cut never falls within a known phrase
     edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        for a, b in _cut_long(first, last, evidence + 10.0 * in_known):  # 10: never within a known phrase
+        for a, b in _cut_long(first, last, whole):  # 10: never within a known phrase
             while a < b and function_words[a] and not in_known[a]:
                 a += 1
             while a < b and function_words[b - 1] and not in_known[b - 1]:
@@ -211,16 +212,19 @@ def _complete(
     between, up to `_REACH` tokens away.
     """
     result: NDArray[np.bool_] = inside.copy()
+    stop = result | breaks
     edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if not seeds[first:last].any():
             continue
-        ahead = _reached(range(last, min(last + _REACH, len(inside))), rare, result | breaks)
+        ahead = _reached(range(last, min(last + _REACH, len(inside))), rare, stop)
         if not ahead and last - first <= _REACH and last < len(inside):
             ahead = int(content[last] and evidence[last] >= _NOTHING_AGAINST and not result[last])
         result[last : last + ahead] = True
-        back = _reached(range(first - 1, max(first - _REACH, -1), -1), rare, result | breaks)
+        stop[last : last + ahead] = True
+        back = _reached(range(first - 1, max(first - _REACH, -1), -1), rare, stop)
         result[first - back : first] = True
+        stop[first - back : first] = True
     return result
 
 

@@ -11,6 +11,7 @@ names, become one token each, so that the screen cannot learn a year's names or 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,7 +99,10 @@ def _tokenise_block(codes: NDArray[Any], offset: int, excluded: Sequence[tuple[i
         kind[small], low[small] = kinds[codes[small]], lows[codes[small]]
     else:
         kind, low = kinds.take(codes), lows.take(codes)
-    for start, end in excluded:
+    # The ranges are in order: only those that touch this block are looked at.
+    first_range = bisect_right(excluded, offset, key=lambda r: r[1])
+    last_range = bisect_left(excluded, offset + len(codes), key=lambda r: r[0])
+    for start, end in excluded[first_range:last_range]:
         a, b = max(start - offset, 0), min(end - offset, len(codes))
         if a < b:
             kind[a:b] = _OTHER

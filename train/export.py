@@ -104,14 +104,25 @@ def substitution_table(
 
 
 _HUMAN_PHRASE_COUNT = 12
-"""About one in a million words of the human training texts: "in that frame of mind" has 5, "a number of" thousands."""
+"""Segments of human text: about one in 10,000. "in that frame of mind" has 5, "a number of" thousands."""
 
 
 def _believable(spun: str, original: str) -> bool:
     """Whether a mined pair may be shown: a free rewording aligns long phrases to short ones, which help nobody."""
     new, old = spun.split(), original.split()
+    if any(len(w) < 3 for w in old) or _negates(spun, original):
+        return False
     ends_open = not {new[0], new[-1], old[0], old[-1]} & JOINING_WORDS
     return ends_open and len(old) <= len(new) + 1 and len(old) <= 3 and len(new) <= 4
+
+
+_NEGATING = ("un", "in", "im", "ir", "il", "dis", "non", "mis")
+
+
+def _negates(spun: str, original: str) -> bool:
+    """Whether one is the other with a negating prefix: the alignment dropped a "not" that stood elsewhere."""
+    longer, shorter = sorted((spun, original), key=len, reverse=True)
+    return any(longer == prefix + shorter for prefix in _NEGATING)
 
 
 class PhraseCounts:
@@ -131,14 +142,14 @@ class PhraseCounts:
                 spun.append(found.hashes)
                 self.spun_segments += len(document.ends)
             else:
-                human.append(np.unique(found.hashes))
+                human.append(found.hashes)
                 self.human_segments += len(document.ends)
         self.keys, self.spun = np.unique(np.concatenate(spun), return_counts=True)
         self.human = np.zeros(len(self.keys), np.int64)
         for hashes in human:
             place = np.minimum(np.searchsorted(self.keys, hashes), len(self.keys) - 1)
             hit = self.keys[place] == hashes
-            self.human[place[hit]] += 1
+            np.add.at(self.human, place[hit], 1)
         self._human_hashes = human
 
     def log_odds(self) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
@@ -170,7 +181,7 @@ class PhraseCounts:
         counts = np.zeros(len(unique), np.int64)
         for hashes in self._human_hashes:
             place = np.minimum(np.searchsorted(unique, hashes), len(unique) - 1)
-            counts[place[unique[place] == hashes]] += 1
+            np.add.at(counts, place[unique[place] == hashes], 1)
         result = np.full(len(phrases), np.iinfo(np.int64).max)
         np.minimum.at(result, rows, counts[inverse])
         favoured = np.zeros(len(phrases), np.bool_)
@@ -329,6 +340,7 @@ def write_model(
     folder: Path, fitted: FittedScreen, documents: Sequence[Document], data: Path, settings: Settings, seconds: float
 ) -> None:
     """Write the model folder: weights, tables, config, manifest. MODEL_CARD.md is written by hand and kept."""
+    commit = _commit()  # first, since the model's own files may be tracked
     folder.mkdir(parents=True, exist_ok=True)
     min_words = int(settings.article["min_words"])
     labels = np.array([fitted.encoded[i].label == SPUN for i in fitted.segment_owner])
@@ -371,7 +383,7 @@ def write_model(
             "training": {
                 "recipe": {name: getattr(settings, name) for name in Settings.__slots__},
                 "data": data_digests(data),
-                "commit": _commit(),
+                "commit": commit,
                 "documents": len(fitted.encoded),
                 "thresholds": details,
                 "kinds_balanced_accuracy": round(kinds.held_out_accuracy, 4),

@@ -439,7 +439,7 @@ def inner_fold(group: str, folds: int) -> int:
 
 
 def fit(documents: Sequence[Document], settings: Settings, data: Path) -> FittedScreen:
-    """Fit everything on the documents (NC texts are dropped). About 5 minutes and 5 GB for all of ../shared/data."""
+    """Fit everything on the documents (NC texts are dropped). About 7 minutes and 6 GB for all of ../shared/data."""
     chosen = training_documents(documents, settings)
     vocabulary = build_vocabulary(chosen, settings)
     log.info("%d documents, %d words, %d names", len(chosen), len(vocabulary.words), len(vocabulary.names))
