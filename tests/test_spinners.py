@@ -212,7 +212,7 @@ def test_neighbours_come_from_shared_contexts(tmp_path):
     found.save(tmp_path / "n.npz")
     again = Neighbours.load(tmp_path / "n.npz")
     assert again.counts == dict(found.counts)
-    assert [w for w, _ in again.nearest["dog"]] == [w for w, _ in found.nearest["dog"]]
+    assert again.nearest == dict(found.nearest)  # to the last digit: a cached table must spin as a new one does
 
 
 def test_embedding_spinner_swaps_only_above_its_cosine(resources):

@@ -19,6 +19,7 @@ from train.spinners.lexicon import lemmas, tag_words
 
 _WINDOW = 4  # words to each side
 _NEIGHBOURS = 12
+_DECIMALS = 4  # of cosines, so that saved ones (float32) and new ones give the same draws to the last digit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Neighbours:
             words = archive["words"].tolist()
             ids, cosines, counts = archive["ids"].tolist(), archive["cosines"].tolist(), archive["counts"].tolist()
         nearest = {
-            w: tuple((words[i], c) for i, c in zip(row, cos, strict=True) if i >= 0)
+            w: tuple((words[i], round(c, _DECIMALS)) for i, c in zip(row, cos, strict=True) if i >= 0)
             for w, row, cos in zip(words, ids, cosines, strict=True)
         }
         return cls({w: near for w, near in nearest.items() if near}, dict(zip(words, counts, strict=True)))
@@ -117,7 +118,7 @@ def build_neighbours(
         for row, near in enumerate(best):
             if open_class[batch + row]:
                 nearest[vocabulary_words[batch + row]] = tuple(
-                    (vocabulary_words[i], round(float(cosine[row, i]), 4)) for i in near
+                    (vocabulary_words[i], round(float(cosine[row, i]), _DECIMALS)) for i in near
                 )
     return Neighbours(nearest, {str(names[w]): int(frequency[w]) for w in top})
 
