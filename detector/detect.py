@@ -33,7 +33,7 @@ from detector.store import ModelFolder, open_model
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
 DEFAULT_OPERATING_POINT = "balanced"
-LONGEST_TEXT = 50_000_000
+LONGEST_TEXT = 20_000_000
 """Characters; a longer text is `too_long` rather than a surprise for the machine's memory."""
 _FEWEST_WORDS = 10
 """Words below which nobody can say the language either, so that a text is just too short."""
