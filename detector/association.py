@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.words import FIRST_WORD_ID
+from detector.words import FIRST_WORD_ID, UNKNOWN
 
 MIN_PAIR_COUNT = 3
 """Rarer pairs are left out: there are more of them than of all others, and half of them are accidents."""
@@ -74,6 +74,15 @@ class AssociationTable:
             np.maximum.at(cells, places, levels)
         frequencies = (unigrams / max(unigrams.sum(), 1)).astype(np.float32)
         return cls(frequencies, cells[0::2] | (cells[1::2] << np.uint8(4)), total)
+
+    def word_statistics(self, word_ids: NDArray[np.int32]) -> tuple[float, float]:
+        """Return (mean natural log frequency of the vocabulary's words, share of unknown words) of a text's words.
+
+        `word_ids`: ids of the tokens that are no boundaries, at least one; the mean is 0 without any known word.
+        """
+        known = word_ids[word_ids >= FIRST_WORD_ID]
+        mean = float(self.log_frequencies[known].mean()) if len(known) else 0.0
+        return mean, float(np.count_nonzero(word_ids == UNKNOWN)) / len(word_ids)
 
     def levels(self, keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """Return the 4-bit level of each pair's count, an upper bound of the true one."""

@@ -149,14 +149,8 @@ class SpinDetector:
         logits = self._screen.logits(ngrams)
         at, associations = self._association.adjacent(ids)
         segment_words = np.add.reduceat(is_word.astype(np.int64), np.asarray([0, *prepared.ends[:-1]]))
-        scored = ids[is_word]
-        known = scored[scored >= FIRST_WORD_ID]
         features = article_features(
-            logits,
-            segment_words,
-            associations,
-            float(self._association.log_frequencies[known].mean()) if len(known) else 0.0,
-            float(np.count_nonzero(scored == UNKNOWN)) / words,
+            logits, segment_words, associations, *self._association.word_statistics(ids[is_word])
         )
         probability = round(float(self._article.probability(features)), _ROUNDING)
         segment_probabilities = sigmoid((logits - self._segment_shift) / self._segment_scale).round(_ROUNDING)

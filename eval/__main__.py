@@ -84,8 +84,7 @@ def first_report(
     """Train and judge systems on tools and writers that they have not seen; write or print the report."""
     from eval import protocols, report
     from eval.systems import load_system
-    from train.corpora import load_documents, remove_duplicates
-    from train.screen import seed_texts
+    from train.corpora import load_documents, read_seeds, remove_duplicates
 
     folder = data or default_data_dir()
     names = _names(systems)
@@ -101,7 +100,7 @@ def first_report(
     tables = sorted({d.table for d in documents})
     if settings.deduplicated:
         # A reprint in training and its twin among the scored would make a new writer out of a known one.
-        documents, dropped = remove_duplicates(documents, exclude=seed_texts())
+        documents, dropped = remove_duplicates(documents, exclude=read_seeds(folder))
         logging.getLogger(__name__).info("dropped %s", dropped)
     found_by = protocols.read_search_phrases(folder)
     documents += protocols.cut_search_phrases([d for d in documents if d.table == "spun/wild"], found_by)

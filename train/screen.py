@@ -30,8 +30,8 @@ from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features
 from detector.errors import InputError
 from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
-from detector.words import BOUNDARY, FIRST_WORD_ID, UNKNOWN, Tokens, Vocabulary
-from train.corpora import ROOT, Document, default_data_dir, load_documents, remove_duplicates
+from detector.words import BOUNDARY, FIRST_WORD_ID, Tokens, Vocabulary
+from train.corpora import Document, default_data_dir, load_documents, read_seeds, remove_duplicates
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "screen.toml"
@@ -119,11 +119,6 @@ def stable_share(key: str) -> float:
 
 
 # --------------------------------------------------------------------------------------------------- documents
-
-
-def seed_texts() -> list[str]:
-    """Return the articles that the project is tested on, which must not be in training; none where they are absent."""
-    return [p.read_text(encoding="utf-8") for p in sorted((ROOT.parent / "shared" / "seeds").glob("*.txt"))]
 
 
 def training_documents(documents: Iterable[Document], settings: Settings) -> list[Document]:
@@ -380,11 +375,8 @@ def features_of(
     document: Encoded, ids: NDArray[np.int32], logits: Floats, associations: Floats, table: AssociationTable
 ) -> Floats:
     """Return the article model's features of one document."""
-    words = ids[document.special != BOUNDARY]
-    known = words[words >= FIRST_WORD_ID]
-    frequency = float(table.log_frequencies[known].mean()) if len(known) else 0.0
-    unknown = float((words == UNKNOWN).mean())
-    return article_features(logits, segment_words(document), associations, frequency, unknown)
+    statistics = table.word_statistics(ids[document.special != BOUNDARY])
+    return article_features(logits, segment_words(document), associations, *statistics)
 
 
 def fit_article_model(features: Floats, labels: NDArray[np.bool_], weights: Floats, settings: Settings) -> ArticleModel:
@@ -506,7 +498,7 @@ def command(recipe: Path, data: Path | None, out: Path) -> None:
     started = time.monotonic()
     settings = Settings.read(recipe)
     data = data or default_data_dir()
-    documents, dropped = remove_duplicates(load_documents(data), exclude=seed_texts())
+    documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
     log.info("%d documents, dropped %s", len(documents), dropped)
     fitted = fit(documents, settings, data)
     write_model(out, fitted, training_documents(documents, settings), data, settings, time.monotonic() - started)
