@@ -18,6 +18,7 @@ from detector.words import FIRST_WORD_ID, UNKNOWN
 MIN_PAIR_COUNT = 3
 """Rarer pairs are left out: there are more of them than of all others, and half of them are accidents."""
 _HIGHEST_LEVEL = 15
+_BLOCK = 1 << 16  # pairs looked up at a time
 _SHRINK = 0.5
 """Added to seen and expected counts, so that an unseen pair of rare words says nothing (Jeffreys' prior)."""
 SURPRISING = -1.0
@@ -101,8 +102,12 @@ class AssociationTable:
         words avoid each other. About -6..8.
         """
         at = np.flatnonzero((ids[:-1] >= FIRST_WORD_ID) & (ids[1:] >= FIRST_WORD_ID))
-        first, second = ids[at], ids[at + 1]
-        return at, self.associations(first, second, self.levels(pair_keys(first, second)))
+        found = np.empty(len(at))
+        for begin in range(0, len(at), _BLOCK):  # some hundred bytes a pair are needed on the way
+            here = at[begin : begin + _BLOCK]
+            first, second = ids[here], ids[here + 1]
+            found[begin : begin + _BLOCK] = self.associations(first, second, self.levels(pair_keys(first, second)))
+        return at, found
 
     def associations(
         self, first: NDArray[np.int32], second: NDArray[np.int32], levels: NDArray[np.uint8]

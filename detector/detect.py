@@ -22,12 +22,14 @@ from detector.evidence import (
     PhraseOdds,
     Substitutions,
     add_surprise,
+    capitals,
+    evidence_blocks,
     find_phrases,
     token_evidence,
 )
 from detector.gate import FUNCTION_WORDS, check_shares, not_text
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
-from detector.screen import NGrams, Screen, find_ngrams, segment_numbers
+from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
 from detector.segment import Prepared, prepare
 from detector.store import ModelFolder, open_model
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
@@ -145,10 +147,9 @@ class SpinDetector:
         if reason is not None:
             return self._not_scored(reason, prepared, words, id, source)
 
-        ngrams = find_ngrams(ids, prepared.ends)
-        logits = self._screen.logits(ngrams)
+        segment_words = np.add.reduceat(is_word, np.asarray([0, *prepared.ends[:-1]]), dtype=np.int64)
+        logits, kind_logits = self._read_segments(ids, prepared.ends, segment_words)
         at, associations = self._association.adjacent(ids)
-        segment_words = np.add.reduceat(is_word.astype(np.int64), np.asarray([0, *prepared.ends[:-1]]))
         features = article_features(
             logits, segment_words, associations, *self._association.word_statistics(ids[is_word])
         )
@@ -164,7 +165,7 @@ class SpinDetector:
             probability=probability,
             operating_point=self.operating_point,
             threshold=self.threshold,
-            kinds=self._kinds(ngrams, segment_words, probability),
+            kinds=self._kinds(kind_logits, probability),
             coverage=round(float(segment_words[spun_looking].sum() / words), _ROUNDING),
             words=words,
             model=self.model_id,
@@ -196,11 +197,26 @@ class SpinDetector:
             return score_in_processes(str(self._folder.path), self.operating_point, texts, workers)
         return map(self.score, texts)
 
-    def _kinds(self, ngrams: NGrams, segment_words: NDArray[np.int64], probability: float) -> dict[str, float]:
+    def _read_segments(
+        self, ids: NDArray[np.int32], ends: list[int], segment_words: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the log odds of each segment and the text's unscaled log odds of the kinds.
+
+        A block of segments at a time: n-grams take a hundred bytes a word.
+        """
+        logits = np.empty(len(ends))
+        kinds = self._kind_bias.copy()
+        bits = len(self._kind_weights).bit_length() - 1
+        shares = segment_words / segment_words.sum()
+        for first, last in segment_blocks(ends):
+            ngrams = block_ngrams(ids, ends, first, last)
+            logits[first:last] = self._screen.logits(ngrams)
+            weights = shares[first:last].take(ngrams.segments) * ngrams.norms()
+            kinds += weights.astype(np.float32) @ self._kind_weights.take(ngrams.columns(bits), axis=0)
+        return logits, kinds
+
+    def _kinds(self, logits: NDArray[np.float64], probability: float) -> dict[str, float]:
         """Return P of each kind; `spun` is the article's probability, the others share the rest."""
-        columns = ngrams.columns(len(self._kind_weights).bit_length() - 1)
-        share = (segment_words / segment_words.sum()).take(ngrams.segments) * ngrams.norms()
-        logits = self._kind_bias + share.astype(np.float32) @ self._kind_weights.take(columns, axis=0)
         logits = self._kind_scale * logits
         odds = np.exp(logits - logits.max())
         rest = dict(zip((k for k in KINDS if k != "spun"), (odds / odds.sum()).tolist(), strict=True))
@@ -218,42 +234,38 @@ class SpinDetector:
         spun_looking: NDArray[np.bool_],
     ) -> tuple[Span, ...]:
         """Return the phrases in spun-looking segments as spans of the given text."""
-        everywhere = find_ngrams(ids, prepared.ends, distinct=False)
-        evidence = token_evidence(
-            len(ids), everywhere.starts, everywhere.lengths, self._screen.contributions(everywhere)
-        )
-        evidence += self._evidence.phrase_odds * self._phrase_odds.token_odds(
-            len(ids), everywhere.hashes, everywhere.starts, everywhere.lengths
-        )
-        add_surprise(evidence, at, associations, self._evidence.surprise)
-        normal = prepared.normal
-        starts, ends = prepared.tokens.starts.tolist(), prepared.tokens.ends.tolist()
-        given = [normal.text[a:b] for a, b in zip(starts, ends, strict=True)]
-        words = [word.lower() for word in given]
-        breaks = (ids == BOUNDARY) | ~spun_looking[segment_numbers(prepared.ends)]
-        # A capital within a sentence marks a name, whatever the word.
-        capital = np.array([word[0].isupper() for word in given])
-        capital[1:] &= ids[:-1] != BOUNDARY
-        capital[:1] = False
-        if np.count_nonzero(capital) > 0.5 * len(capital):  # 0.5: a text in capitals or in Title Case
-            capital[:] = False
-        names = capital | (ids == NAME)
-        phrases: list[Phrase] = find_phrases(
-            evidence,
-            words,
-            breaks,
-            self._is_function[ids],
-            self._substitutions,
-            self._evidence,
-            names,
-            self._is_rare[ids],
-        )
+        normal, ends = prepared.normal, prepared.ends
+        starts_of, ends_of = prepared.tokens.starts, prepared.tokens.ends
+        capital = capitals(normal.text, starts_of, ids)
         spans: list[Span] = []
-        for phrase in phrases:
-            start, end = normal.original_span(starts[phrase.first], ends[phrase.last - 1])
-            if spans and start < spans[-1].end:  # two normal characters can come from one given character
-                continue
-            spans.append(Span(start, end, text[start:end], round(phrase.score, _ROUNDING), phrase.suggestions))
+        for first, last in evidence_blocks(ids, ends, spun_looking):
+            begin, end = ends[first - 1] if first else 0, ends[last - 1]
+            here, lengths = ids[begin:end], [e - begin for e in ends[first:last]]
+            everywhere = find_ngrams(here, lengths, distinct=False)
+            evidence = token_evidence(
+                len(here), everywhere.starts, everywhere.lengths, self._screen.contributions(everywhere)
+            )
+            evidence += self._evidence.phrase_odds * self._phrase_odds.token_odds(
+                len(here), everywhere.hashes, everywhere.starts, everywhere.lengths
+            )
+            pairs = slice(*np.searchsorted(at, (begin, end - 1)))
+            add_surprise(evidence, at[pairs] - begin, associations[pairs], self._evidence.surprise)
+            starts, stops = starts_of[begin:end].tolist(), ends_of[begin:end].tolist()
+            phrases: list[Phrase] = find_phrases(
+                evidence,
+                [normal.text[a:b].lower() for a, b in zip(starts, stops, strict=True)],
+                (here == BOUNDARY) | ~spun_looking[first:last][segment_numbers(lengths)],
+                self._is_function[here],
+                self._substitutions,
+                self._evidence,
+                capital[begin:end] | (here == NAME),
+                self._is_rare[here],
+            )
+            for phrase in phrases:
+                start, stop = normal.original_span(starts[phrase.first], stops[phrase.last - 1])
+                if spans and start < spans[-1].end:  # two normal characters can come from one given character
+                    continue
+                spans.append(Span(start, stop, text[start:stop], round(phrase.score, _ROUNDING), phrase.suggestions))
         return tuple(spans)
 
     def _ignored(self, prepared: Prepared) -> tuple[Ignored, ...]:

@@ -10,7 +10,7 @@ lexicons.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from detector.gate import FUNCTION_WORDS
 from detector.results import MAX_SUGGESTIONS
+from detector.screen import BLOCK_TOKENS
+from detector.words import BOUNDARY
 
 LONGEST_PHRASE = 6
 """Tokens of a phrase in the table of substitutions that are looked for."""
@@ -138,6 +140,36 @@ def add_surprise(
     surprise = weight * np.maximum(-associations, 0.0)
     np.add.at(evidence, at, surprise)
     np.add.at(evidence, at + 1, surprise)
+
+
+def evidence_blocks(
+    ids: NDArray[np.int32], segment_ends: Sequence[int], wanted: NDArray[np.bool_], tokens: int = BLOCK_TOKENS
+) -> Iterator[tuple[int, int]]:
+    """Yield half-open ranges of segments that hold all of the `wanted` ones, for phrases to be looked for in each.
+
+    A range ends behind a boundary, which no phrase crosses, where there is one: so phrases are the same as those of
+    the whole text at once, unless it has none in `tokens` tokens. `wanted`: shape (segments,).
+    """
+    closed = ids[np.asarray(segment_ends) - 1] == BOUNDARY
+    begin = first = 0
+    for number, end in enumerate(segment_ends):
+        if end - begin >= (tokens if closed[number] else 2 * tokens) or number + 1 == len(segment_ends):
+            if wanted[first : number + 1].any():
+                yield first, number + 1
+            begin, first = end, number + 1
+
+
+def capitals(text: str, starts: NDArray[np.int64], ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return the tokens that a capital within a sentence marks as names, whatever the word; shape (tokens,).
+
+    None in a text that is in capitals or in Title Case throughout.
+    """
+    capital = np.fromiter((text[at].isupper() for at in starts), np.bool_, len(starts))
+    capital[1:] &= ids[:-1] != BOUNDARY
+    capital[:1] = False
+    if np.count_nonzero(capital) > 0.5 * len(capital):  # 0.5: more than any sentence of names has
+        capital[:] = False
+    return capital
 
 
 def find_phrases(

@@ -9,6 +9,8 @@ Multitask Learning"), and trained by logistic regression (`train/screen.py`).
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from detector.words import BOUNDARY, FIRST_WORD_ID
 
 LONGEST_NGRAM = 4
+BLOCK_TOKENS = 1 << 15
+"""Tokens whose n-grams are held at a time: some 10 MB, whatever the length of the text."""
 _MIX = tuple(
     np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 )  # odd multipliers of Fibonacci hashing and xxHash
@@ -52,14 +56,35 @@ def segment_numbers(segment_ends: list[int]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(segment_ends)), lengths)
 
 
+def segment_blocks(segment_ends: Sequence[int], tokens: int = BLOCK_TOKENS) -> Iterator[tuple[int, int]]:
+    """Yield half-open ranges of segments, in order, of at most `tokens` tokens or one segment; all are covered."""
+    first = 0
+    while first < len(segment_ends):
+        begin = segment_ends[first - 1] if first else 0
+        last = max(bisect_right(segment_ends, begin + tokens), first + 1)
+        yield first, last
+        first = last
+
+
+def block_ngrams(ids: NDArray[np.int32], segment_ends: Sequence[int], first: int, last: int) -> NGrams:
+    """Return the n-grams that begin in the segments [first, last), each once per segment.
+
+    As from `find_ngrams` over the whole text, but for the numbering: `segments` and `starts` count from `first`'s.
+    """
+    begin = segment_ends[first - 1] if first else 0
+    ends = [end - begin for end in segment_ends[first:last]]
+    return find_ngrams(ids[begin : begin + ends[-1] + LONGEST_NGRAM - 1], ends)
+
+
 def find_ngrams(
     ids: NDArray[np.int32], segment_ends: list[int], longest: int = LONGEST_NGRAM, *, distinct: bool = True
 ) -> NGrams:
     """Return the n-grams of the tokens `ids`, each once per segment (at its first place) unless `distinct` is False.
 
     N-grams made of special tokens only (numbers, names, unknown words) and those over a boundary are left out.
-    `segment_ends`: as from `words.segment_ends`, covering all tokens.
+    `segment_ends`: as from `words.segment_ends`; tokens beyond the last one only complete what began before it.
     """
+    tokens = segment_ends[-1] if segment_ends else 0
     codes = (ids.astype(np.uint64) + np.uint64(1)) * _MIX[0]
     codes ^= codes >> np.uint64(29)
     solid = ids != BOUNDARY
@@ -75,7 +100,7 @@ def find_ngrams(
             running ^= running >> np.uint64(31)
             inside = inside[:-1] & solid[n - 1 :]
             some_known = some_known[:-1] | known[n - 1 :]
-        at = np.flatnonzero(inside & some_known)
+        at = np.flatnonzero((inside & some_known)[:tokens])
         hashes.append((running[at] + np.uint64(n)) * _MIX[2])
         starts.append(at)
         lengths.append(np.full(len(at), n, np.int8))

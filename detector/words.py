@@ -174,7 +174,7 @@ def tokenise(text: str, excluded: Sequence[tuple[int, int]] = ()) -> Tokens:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     if len(codes) <= _BLOCK:
         return _tokenise_block(codes, 0, excluded)
-    parts = []
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in Tokens.__slots__}
     start = 0
     while start < len(codes):
         end = min(start + _BLOCK, len(codes))
@@ -184,9 +184,12 @@ def tokenise(text: str, excluded: Sequence[tuple[int, int]] = ()) -> Tokens:
             begins = np.flatnonzero(space[:-1] & ~space[1:])
             if len(begins):
                 end = end - _LONGEST_WORD + int(begins[-1]) + 1
-        parts.append(_tokenise_block(codes[start:end], start, excluded))
+        part = _tokenise_block(codes[start:end], start, excluded)
+        for name, column in columns.items():
+            column.append(getattr(part, name))
         start = end
-    return Tokens(*(np.concatenate([getattr(p, name) for p in parts]) for name in Tokens.__slots__))
+    # Each column is given up as soon as it is joined.
+    return Tokens(*(np.concatenate(columns.pop(name)) for name in Tokens.__slots__))
 
 
 def word_hashes(words: Sequence[str]) -> NDArray[np.uint64]:
@@ -220,12 +223,16 @@ class Vocabulary:
 
     def ids(self, tokens: Tokens) -> NDArray[np.int32]:
         """Return the ids of the tokens, int32, shape (tokens,)."""
-        found = np.where(tokens.special >= 0, tokens.special, UNKNOWN).astype(np.int32)
+        found = np.where(tokens.special >= 0, tokens.special, np.int8(UNKNOWN)).astype(np.int32)
         if not len(self._keys):
             return found
-        at = np.minimum(np.searchsorted(self._keys, tokens.hashes), len(self._keys) - 1)
-        hit = (self._keys.take(at) == tokens.hashes) & (tokens.special < 0)
-        return np.where(hit, self._values.take(at), found)
+        for begin in range(0, len(found), _BLOCK):  # bounds the memory needed beside the result
+            here = slice(begin, begin + _BLOCK)
+            hashes = tokens.hashes[here]
+            at = np.minimum(np.searchsorted(self._keys, hashes), len(self._keys) - 1)
+            hit = (self._keys.take(at) == hashes) & (tokens.special[here] < 0)
+            found[here] = np.where(hit, self._values.take(at), found[here])
+        return found
 
 
 def segment_ends(tokens: Tokens, target_words: int = SEGMENT_WORDS) -> list[int]:
