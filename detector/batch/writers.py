@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from detector.batch.columns import to_array, to_table
 from detector.results import KINDS
 
 if TYPE_CHECKING:
@@ -156,12 +157,12 @@ def _batch(
     integer_ids = pa.types.is_integer(schema.field("id").type)
     rows = [_row(records[i], integer_ids) for i in chosen]
     try:
-        columns = pa.Table.from_pylist(rows, schema=result_schema).columns
+        columns = to_table(rows, result_schema).columns
     except UnicodeEncodeError:
-        columns = pa.Table.from_pylist([_without_surrogates(r) for r in rows], schema=result_schema).columns
+        columns = to_table([_without_surrogates(r) for r in rows], result_schema).columns
     carried = list(schema)[len(RESULT_FIELDS) :]
     if carried:
-        indices = pa.array(list(chosen), pa.int64())
+        indices = to_array(list(chosen), pa.int64())
         read = pa.ipc.open_stream(table).read_all() if table is not None else None
         columns += [_carried(field, read, kept, len(records), indices) for field in carried]
     sink = pa.BufferOutputStream()
@@ -193,7 +194,7 @@ def _carried(field: Any, table: Any, kept: Sequence[dict[str, Any]] | None, coun
             column = pa.chunked_array([*column.chunks, pa.nulls(count - len(column), column.type)], column.type)
         return column.cast(field.type).take(indices)
     values = [next((_as_string(row[n]) for n in names if n in row), None) for row in kept or [{}] * count]
-    column = pa.array(values, pa.string())
+    column = to_array(values, pa.string())
     return pa.chunked_array([(column if field.type == pa.string() else column.cast(field.type)).take(indices)])
 
 
