@@ -122,14 +122,14 @@ class FileText(NamedTuple):
 
 @dataclass(slots=True)
 class Rows:
-    """Consecutive rows, column by column, all lists of one length.
+    """Consecutive rows, column by column, all lists of one length. `sources`: their files; None if not from a file.
 
     `texts`: a str, a `FileText`, or whatever else stood there; where `errors` has a message there is no text.
     `kept`: the columns carried through, as a dict a row, or `table`: the same as an Arrow IPC stream (from Parquet).
     `numbers`: of each row within its input, from 1. `html`: texts are HTML pages.
     """
 
-    sources: list[str] = field(default_factory=list)
+    sources: list[str | None] = field(default_factory=list)
     ids: list[str | int | None] = field(default_factory=list)
     texts: list[Any] = field(default_factory=list)
     errors: list[str | None] = field(default_factory=list)
@@ -488,7 +488,7 @@ def _json_row(line: bytes | None, where: str, options: ReadOptions) -> tuple[_Ro
         kept = {k: record[k] for k in options.keep if k in record}
     row_id = plain_id(record.get(options.id_column))
     if options.text_column not in record:
-        message = f"{where}: no field {options.text_column!r}; its fields are {_listed(record)}"
+        message = f"{where}: no field {options.text_column!r}; its fields are {listed(record)}"
         return _Row(row_id, None, message, kept), record
     return _Row(row_id, record[options.text_column], None, kept), record
 
@@ -579,8 +579,8 @@ def _parquet(
                 if skip >= batch.num_rows:
                     skip, done = skip - batch.num_rows, done + batch.num_rows
                     continue
-                texts = _values(batch.column(options.text_column), pa)
-                ids = _values(batch.column(options.id_column), pa) if has_id else None
+                texts = column_values(batch.column(options.text_column))
+                ids = column_values(batch.column(options.id_column)) if has_id else None
                 kept = batch.select(keep) if keep else None
                 for at in range(skip, batch.num_rows):
                     done += 1
@@ -599,8 +599,10 @@ def _batch_rows(file: Any, group: int, columns: Sequence[str]) -> int:
     return max(1, min(CHUNK_ROWS, _BATCH_BYTES * int(found.num_rows) // max(int(size), 1)))
 
 
-def _values(column: Any, pa: Any) -> list[Any]:
+def column_values(column: pa.Array) -> list[Any]:
     """Return a column as Python values; text that is not UTF-8 with U+FFFD, other odd ones as strings."""
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_temporal(column.type):
@@ -705,13 +707,14 @@ def _check_columns(name: str, wanted: Iterable[str], found: list[str], what: str
     for column in wanted:
         if column not in found:
             raise _MissingColumnError(
-                f"{name}: no column {column!r}; the {what} are {_listed(found)}; "
+                f"{name}: no column {column!r}; the {what} are {listed(found)}; "
                 "choose with --text-column, --id-column and --keep",
                 found,
             )
 
 
-def _listed(names: Iterable[str], limit: int = 30) -> str:
+def listed(names: Iterable[str], limit: int = 30) -> str:
+    """Return names of columns for a message, cut where they are many or long."""
     shown = [n if len(n) <= 60 else n[:60] + "..." for n in names]
     more = f" and {len(shown) - limit:,} more" if len(shown) > limit else ""
     return (", ".join(map(repr, shown[:limit])) + more) if shown else "none"
