@@ -1,0 +1,275 @@
+"""A trained examiner -> `examiner.onnx` and `tokenizer.json` of a model folder, checked against torch.
+
+The matrices are stored as int8 with one scale for each output (each row of an embedding) and multiplied out when the
+network is loaded: the folder stays small, while the computation stays float32, so that all machines agree.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from train.examiner_model import ExaminerModel
+
+OPSET = 17
+"""Lowest with LayerNormalization; onnxruntime reads it since 1.13."""
+IR_VERSION = 8  # what goes with opset 17; onnx writes its newest one, which older runtimes refuse
+MAX_DIFFERENCE = 1e-4
+"""Allowed difference of a logit between torch and ONNX in float32; sums in another order make about 1e-6."""
+Weights = Literal["float32", "int8"]
+
+SAMPLES = (
+    "The council met on Tuesday to talk about the old bridge. Two engineers said that the northern pier had sunk.",
+    "The chamber assembled on Tuesday to talk about the antiquated span. Two architects said that the dock had plunged.",
+    "Heat the oil, add the onions and stir until they are soft; then pour in 250 ml of stock (see page 12).",
+    "be that as it may , the outcomes were acquired in the wake of preparing @xmath tests at 37 ° c .",
+    "Zürich, 東京 and naïve café owners agreed: https://example.org/a?b=c isn't a proper sentence!!! 😀",
+)
+"""Texts that the checks at export run on if none are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export was measured to be.
+
+    `bytes`: of both files together. `torch_difference`: greatest difference of a logit between torch and the float32
+    network. `token_difference`, `kind_difference`: greatest differences between the float32 network and the one
+    written, in logits; `token_spread`, `kind_spread`: standard deviations of the logits themselves, to compare with.
+    """
+
+    bytes: int
+    torch_difference: float
+    token_difference: float
+    kind_difference: float
+    token_spread: float
+    kind_spread: float
+
+
+def export_examiner(
+    model: ExaminerModel,
+    tokenizer: Path,
+    folder: Path,
+    *,
+    weights: Weights = "int8",
+    texts: Sequence[str] = SAMPLES,
+    max_tokens: int = 256,
+) -> ExportReport:
+    """Write `examiner.onnx` and `tokenizer.json` into `folder` and return how far they are from the model.
+
+    `tokenizer`: a `tokenizer.json` of the library tokenizers, with [CLS] and [SEP]. `texts`: what the differences are
+    measured on, the first `max_tokens` pieces of each. The model is left in evaluation mode.
+
+    Raises:
+        ValueError: torch and ONNX disagree by more than `MAX_DIFFERENCE`, or the tokenizer does not fit the model.
+    """
+    pieces = read_tokenizer(tokenizer)
+    if pieces.get_vocab_size() > model.config.vocab_size:
+        raise ValueError(f"{tokenizer}: {pieces.get_vocab_size()} pieces, the model has {model.config.vocab_size}")
+    windows = [window_ids(pieces, text, max_tokens) for text in texts]
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch, "float32.onnx")
+        to_onnx(model, plain)
+        torch_difference = compare_with_torch(model, plain, windows)
+        if not torch_difference <= MAX_DIFFERENCE:  # also where it is NaN
+            raise ValueError(
+                f"ONNX and torch differ by {torch_difference:.2g}, more than {MAX_DIFFERENCE:g}; not written"
+            )
+        written = Path(scratch, "examiner.onnx")
+        if weights == "float32":
+            shutil.copy(plain, written)
+        else:
+            onnx.save(store_int8(onnx.load(plain)), written)
+        before, after = (run(path, windows) for path in (plain, written))
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(written, folder / "examiner.onnx")
+    pieces.save(str(folder / "tokenizer.json"), pretty=False)
+    token, kind = (np.concatenate([b[i].ravel() for b in before]) for i in (0, 1))
+    token_after, kind_after = (np.concatenate([a[i].ravel() for a in after]) for i in (0, 1))
+    return ExportReport(
+        bytes=sum((folder / name).stat().st_size for name in ("examiner.onnx", "tokenizer.json")),
+        torch_difference=torch_difference,
+        token_difference=float(np.abs(token_after - token).max()),
+        kind_difference=float(np.abs(kind_after - kind).max()),
+        token_spread=float(token.std()),
+        kind_spread=float(kind.std()),
+    )
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer with truncation and padding off, whatever the file says."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def window_ids(tokenizer: Tokenizer, text: str, max_tokens: int) -> NDArray[np.int64]:
+    """Return the ids of the first window of a text with its marks, shape (1, at most `max_tokens`)."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids[: max_tokens - 2]
+    marked = [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]
+    return np.asarray([marked], np.int64)
+
+
+def to_onnx(model: ExaminerModel, path: Path) -> None:
+    """Write the model as float32 ONNX with inputs and outputs named as in its `forward`, batch and length free.
+
+    The TorchScript exporter: its graph is the one that ONNX Runtime knows how to fuse, and it needs no further package.
+    """
+    import torch
+
+    model = model.eval().cpu().float()
+    model.set_attn_implementation("eager")  # the others choose their kernel by the example's values
+
+    class Outputs(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> tuple[Any, Any]:
+            output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+            return output.token_logits, output.kind_logits
+
+    ids = torch.randint(0, model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, 7:] = 0
+    window = {0: "batch", 1: "tokens"}
+    with torch.no_grad():
+        torch.onnx.export(
+            Outputs().eval(),
+            (ids, mask),
+            str(path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["token_logits", "kind_logits"],
+            dynamic_axes={
+                "input_ids": window,
+                "attention_mask": window,
+                "token_logits": window,
+                "kind_logits": {0: "batch"},
+            },
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    network = onnx.load(path)
+    network.ir_version = IR_VERSION
+    onnx.checker.check_model(network)
+    onnx.save(network, path)
+
+
+def compare_with_torch(model: ExaminerModel, path: Path, windows: Sequence[NDArray[np.int64]]) -> float:
+    """Return the greatest difference of a logit: each window alone, and all of them in one padded batch."""
+    import torch
+
+    longest = max(w.shape[1] for w in windows)
+    padded = np.concatenate([np.pad(w, ((0, 0), (0, longest - w.shape[1]))) for w in windows])
+    mask = np.concatenate([np.pad(np.ones_like(w), ((0, 0), (0, longest - w.shape[1]))) for w in windows])
+    session = _session(path)
+    greatest = 0.0
+    for ids, given in [*((w, np.ones_like(w)) for w in windows), (padded, mask)]:
+        with torch.no_grad():
+            expected = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(given))
+        token, kind = session.run(None, {"input_ids": ids, "attention_mask": given})
+        differences = np.concatenate(
+            [
+                (token - expected.token_logits.numpy())[given == 1],
+                (kind - expected.kind_logits.numpy()).ravel(),
+            ]
+        )
+        greatest = float(np.max([greatest, np.abs(differences).max()]))  # np.max keeps a NaN
+    return greatest
+
+
+def run(path: Path, windows: Sequence[NDArray[np.int64]]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return the token and the kind logits of each window, run alone as `detector.examiner` does."""
+    session = _session(path)
+    return [tuple(session.run(None, {"input_ids": w, "attention_mask": np.ones_like(w)})) for w in windows]
+
+
+def store_int8(network: onnx.ModelProto, smallest: int = 4096) -> onnx.ModelProto:
+    """Return the network with its matrices of `smallest` values or more as int8 and scales; computes in float32.
+
+    Symmetric, one scale for each column of a matrix (each output) and each row of an embedding. Cast and Mul rather
+    than DequantizeLinear, because every runtime folds these into constants at load by itself.
+    """
+    graph = network.graph
+    stored = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) == 2}
+    nodes: list[onnx.NodeProto] = []
+    replaced: set[str] = set()
+    for node in graph.node:
+        table = stored.get(node.input[0]) if node.op_type == "Gather" else None
+        matrix = stored.get(node.input[1]) if node.op_type == "MatMul" else None
+        if table is not None and np.prod(table.dims) >= smallest:
+            nodes.extend(_gather_rows(graph, node, table))
+            replaced.add(table.name)
+        elif matrix is not None and np.prod(matrix.dims) >= smallest:
+            name = matrix.name
+            if name not in replaced:
+                values, scales = _int8(numpy_helper.to_array(matrix), axis=0)
+                graph.initializer.extend(
+                    [
+                        numpy_helper.from_array(values, f"{name}.int8"),
+                        numpy_helper.from_array(scales, f"{name}.scale"),
+                    ]
+                )
+                nodes += [
+                    helper.make_node("Cast", [f"{name}.int8"], [f"{name}.cast"], to=TensorProto.FLOAT),
+                    helper.make_node("Mul", [f"{name}.cast", f"{name}.scale"], [f"{name}.float"]),
+                ]
+                replaced.add(name)
+            node.input[1] = f"{name}.float"
+            nodes.append(node)
+        else:
+            nodes.append(node)
+    kept = [t for t in graph.initializer if t.name not in replaced]
+    used = {name for node in nodes for name in node.input}
+    if left := used & replaced:
+        raise ValueError(f"matrices with other uses than Gather and MatMul: {sorted(left)}")
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    onnx.checker.check_model(network)
+    return network
+
+
+def _gather_rows(graph: onnx.GraphProto, node: onnx.NodeProto, table: onnx.TensorProto) -> list[onnx.NodeProto]:
+    """Return nodes that take rows of an int8 table and multiply them out: the table itself stays int8 in memory."""
+    name, out = table.name, node.output[0]
+    if not any(t.name == f"{name}.int8" for t in graph.initializer):
+        values, scales = _int8(numpy_helper.to_array(table), axis=1)
+        graph.initializer.extend(
+            [numpy_helper.from_array(values, f"{name}.int8"), numpy_helper.from_array(scales, f"{name}.scale")]
+        )
+    return [
+        helper.make_node("Gather", [f"{name}.int8", node.input[1]], [f"{out}.int8"]),
+        helper.make_node("Cast", [f"{out}.int8"], [f"{out}.cast"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", [f"{name}.scale", node.input[1]], [f"{out}.scale"]),
+        helper.make_node("Mul", [f"{out}.cast", f"{out}.scale"], [out]),
+    ]
+
+
+def _int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return the values over their scales, rounded, and the scales: one for each line along `axis`, which is kept."""
+    scales = np.abs(values).max(axis=axis, keepdims=True) / 127
+    scales[scales == 0] = 1
+    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
