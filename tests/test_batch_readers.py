@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from detector.batch import readers
+from detector.batch import tables
 from detector.batch.readers import (
     START,
     Chunk,
@@ -133,7 +133,7 @@ def test_jsonl_keeps_the_place_of_every_record(tmp_path: Path):
 
 
 def test_a_line_that_is_too_long_is_an_error_and_the_next_one_is_read(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_RECORD_BYTES", 100)
+    monkeypatch.setattr(tables, "MAX_RECORD_BYTES", 100)
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"text": "x" * 3_000_000}) + "\n" + json.dumps({"text": "after"}) + "\n")
     first, second = rows_of(read(path))

@@ -1,0 +1,72 @@
+"""The types of the columns that are carried through to Parquet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from detector.batch.inputs import Input
+from detector.batch.rows import ColumnError, ReadOptions
+from detector.batch.tables import csv_header
+from detector.reading import display_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schema, bool]:
+    """Return the types of the carried columns for Parquet output, and whether all ids are integers.
+
+    Looks at the schema of every Parquet input; columns of CSV and JSONL are strings. Files that cannot be read are
+    left to the reader.
+
+    Raises:
+        ColumnError: types of two files do not go together, or `--keep all` is asked for records without a schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields: dict[str, pa.Field] = {}
+    integer_ids = True
+    for item in inputs:
+        if item.kind == "parquet":
+            try:
+                with pa.OSFile(os.fsencode(item.path)) as raw:
+                    schema = pq.read_schema(raw)
+            except (OSError, ValueError):
+                continue
+            if options.id_column in schema.names:
+                of_id = schema.field(options.id_column).type
+                integer_ids &= pa.types.is_integer(of_id) and of_id != pa.uint64()
+            found = [f for f in schema if options.keep_all or f.name in options.keep]
+        else:
+            integer_ids = False
+            if item.kind == "jsonl" and options.keep_all:
+                raise ColumnError(
+                    f"{display_name(item.path)}: JSON lines have no schema; for Parquet output name the columns "
+                    "with --keep, or write JSONL"
+                )
+            names: Sequence[str] = options.keep
+            if options.keep_all:
+                names = csv_header(item, options) if item.kind == "csv" else ()
+            found = [pa.field(name, pa.string()) for name in names]
+        for one in found:
+            if options.keep_all and one.name == options.id_column:
+                continue
+            if pa.types.is_dictionary(one.type):
+                one = one.with_type(one.type.value_type)
+            known = fields.setdefault(one.name, one.with_nullable(True).remove_metadata())
+            if not known.type.equals(one.type):
+                try:
+                    merged = pa.unify_schemas([pa.schema([known]), pa.schema([one])], promote_options="permissive")
+                except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                    raise ColumnError(
+                        f"{display_name(item.path)}: column {one.name!r} is {one.type} here and {known.type} in a file "
+                        "before it; keep other columns, or write JSONL"
+                    ) from error
+                fields[one.name] = merged.field(0)
+    ordered = (
+        list(fields.values()) if options.keep_all else [fields.get(n) or pa.field(n, pa.string()) for n in options.keep]
+    )
+    return pa.schema(ordered), integer_ids

@@ -1,0 +1,121 @@
+"""Arguments to inputs: the files that globs, folders and names stand for."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from detector.reading import HTML_SUFFIXES, STDIN, display_name
+
+Kind: TypeAlias = Literal["jsonl", "csv", "parquet", "text", "html"]
+
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+_KINDS: dict[str, Kind] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".txt": "text",
+    ".md": "text",
+    **dict.fromkeys(HTML_SUFFIXES, "html"),
+}
+_KNOWN = (
+    "folders and files ending in .jsonl, .csv, .tsv, .parquet, .txt, .md, .html, all but Parquet also with .gz or .zst"
+)
+
+
+class Input(NamedTuple):
+    """A file to read, or why there is none. `path`: as given or found, `-` for standard input."""
+
+    path: str
+    kind: Kind | None
+    size: int = 0
+    mtime_ns: int = 0
+    error: str | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it holds rows, as opposed to one text."""
+        return self.kind in ("jsonl", "csv", "parquet")
+
+
+def find_inputs(arguments: Iterable[str]) -> Iterator[Input]:
+    """Yield the inputs that the arguments name, in their order: files, globs (sorted), folders (sorted, recursive).
+
+    In folders and globs only files of a known ending count; hidden ones and links in a circle are left out. A file
+    named by itself that cannot be used comes with its `error`.
+    """
+    for argument in arguments:
+        if argument == STDIN:
+            yield Input(STDIN, "jsonl")
+        elif Path(argument).is_dir():
+            yield from _or_nothing(_walk(argument), f"{display_name(argument)}: no file of a known kind in this folder")
+        elif glob.has_magic(argument) and not Path(argument).exists():
+            found = (f for name in sorted(glob.iglob(argument, recursive=True)) for f in _matched(name))  # noqa: PTH207 - absolute patterns too
+            yield from _or_nothing(found, f"{display_name(argument)}: no file of a known kind matches", argument)
+        else:
+            yield _look_at(argument)
+
+
+def _or_nothing(found: Iterator[Input], message: str, name: str | None = None) -> Iterator[Input]:
+    empty = True
+    for item in found:
+        empty = False
+        yield item
+    if empty:
+        yield Input(name or message.split(": ")[0], None, error=f"{message}; there can be {_KNOWN}")
+
+
+def _matched(name: str) -> Iterator[Input]:
+    if Path(name).is_dir():
+        yield from _walk(name)
+    elif kind_of(name) is not None:
+        yield _look_at(name)
+
+
+def _walk(folder: str) -> Iterator[Input]:
+    # Not Path.rglob: its order is the file system's, and it holds everything before it can be sorted.
+    try:
+        with os.scandir(folder) as found:
+            names = sorted(entry.name for entry in found)
+    except OSError as error:
+        yield Input(folder, None, error=f"{display_name(folder)}: cannot be read: {error.strerror or error}")
+        return
+    for name in names:
+        path = Path(folder, name)
+        if name.startswith("."):
+            continue
+        if path.is_dir():
+            if not path.is_symlink():
+                yield from _walk(str(path))
+        elif kind_of(name) is not None:
+            yield _look_at(str(path))
+
+
+def _look_at(path: str) -> Input:
+    name = display_name(path)
+    if "://" in path:
+        return Input(path, None, error=f"{name}: remote inputs are not read yet; copy it here and name the copy")
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        message = f"{name}: no such file; check the path (the current folder is {Path.cwd()})"
+        return Input(path, None, error=message)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return Input(path, None, error=f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}")
+    kind = kind_of(path)
+    if kind is None:
+        return Input(path, None, error=f"{name}: of no known kind; there can be {_KNOWN}")
+    return Input(path, kind, found.st_size, found.st_mtime_ns)
+
+
+def kind_of(path: str) -> Kind | None:
+    """Return what a file of this name holds, None where its ending says nothing known."""
+    name = Path(path)
+    compressed = name.suffix.lower() in COMPRESSED
+    kind = _KINDS.get(Path(name.stem).suffix.lower() if compressed else name.suffix.lower())
+    return None if compressed and kind == "parquet" else kind

@@ -1,0 +1,169 @@
+"""JSON lines and CSV to rows, and what becomes of a table that breaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from detector.batch.files import Progress, open_binary, why
+from detector.batch.inputs import COMPRESSED, Input
+from detector.batch.parquet import read_parquet
+from detector.batch.rows import ColumnError, MissingColumnError, ReadOptions, Row, check_columns, listed, plain_id
+from detector.errors import InputError
+from detector.reading import DEFAULT_MAX_BYTES, display_name
+
+MAX_RECORD_BYTES = 4 * DEFAULT_MAX_BYTES
+"""Longest line of JSONL, in bytes: a text of the longest length scored, at UTF-8's four bytes a character."""
+
+_HEAD = 20  # records of the first JSONL input of which one must have the text's field: else its name is wrong
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+
+logger = logging.getLogger(__name__)
+
+
+def read_table(item: Input, options: ReadOptions, skip: int, strict: bool, progress: Progress) -> Iterator[Row]:
+    """Yield the rows of a table but the first `skip`; a file that breaks ends with a row that says so."""
+    readers: dict[str, Callable[..., Iterator[Row]]] = {"jsonl": _jsonl, "csv": _csv, "parquet": read_parquet}
+    name = display_name(item.path)
+    count = skip
+    try:
+        rows = readers[str(item.kind)](item, name, options, skip, progress, strict)
+        for row in rows:
+            count += 1
+            yield row
+    except ColumnError as error:
+        if strict:
+            raise
+        yield Row(None, None, str(error), broken=True)
+    except Exception as error:  # damaged files make libraries raise almost anything
+        where, step = "", "mend or leave out the file"
+        if count:
+            where, step = f" after row {count:,}", "the rows before it were scored, mend the file for the others"
+        logger.debug("%s", name, exc_info=True)
+        message = f"{name}: cannot be read{where}: {why(error)}; {step}"
+        yield Row(None, None, message, broken=True)
+
+
+# --- JSON lines ---
+
+
+def _jsonl(item: Input, name: str, options: ReadOptions, skip: int, progress: Progress, strict: bool) -> Iterator[Row]:
+    with open_binary(item.path, progress) as stream:
+        numbered = enumerate(_lines(stream), 1)
+        records = ((n, line) for n, line in numbered if line is None or line.strip(_BLANK))  # an empty line is none
+        parsed = (_json_row(line, f"{name}: line {n:,}", options) for n, line in islice(records, skip, None))
+        head = list(islice(parsed, _HEAD)) if strict and not skip else []
+        found = [record for _, record in head if record is not None]
+        if found:
+            fields = {field for record in found for field in record}
+            wanted = [options.text_column, *([options.id_column] if options.id_given else [])]
+            check_columns(
+                name, wanted, list(dict.fromkeys([*found[0], *sorted(fields)])), "fields of its first records"
+            )
+        for row, _ in chain(head, parsed):
+            yield row
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
+    """Yield the lines; None for one over MAX_RECORD_BYTES, of which no more is ever held."""
+    while line := stream.readline(MAX_RECORD_BYTES + 1):
+        if len(line) <= MAX_RECORD_BYTES:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(1 << 20)
+        yield None
+
+
+def _json_row(line: bytes | None, where: str, options: ReadOptions) -> tuple[Row, dict[str, Any] | None]:
+    if line is None:
+        return Row(None, None, f"{where}: longer than {MAX_RECORD_BYTES:,} bytes; split the record"), None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        # JSONDecodeError's own words hold positions, never the text.
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        return Row(None, None, f"{where}: not valid JSON ({reason}); mend or remove the line"), None
+    if not isinstance(record, dict):
+        return Row(None, None, f"{where}: not a JSON object, but {_json_type(record)}; one object a line"), None
+    kept = None
+    if options.keep_all:
+        kept = {k: v for k, v in record.items() if k != options.id_column}
+    elif options.keep:
+        kept = {k: record[k] for k in options.keep if k in record}
+    row_id = plain_id(record.get(options.id_column))
+    if options.text_column not in record:
+        message = f"{where}: no field {options.text_column!r}; its fields are {listed(record)}"
+        return Row(row_id, None, message, kept), record
+    return Row(row_id, record[options.text_column], None, kept), record
+
+
+def _json_type(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+# --- CSV ---
+
+
+def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Progress, _strict: bool) -> Iterator[Row]:
+    stem = Path(item.path).with_suffix("") if Path(item.path).suffix.lower() in COMPRESSED else Path(item.path)
+    delimiter = options.delimiter or ("\t" if stem.suffix.lower() == ".tsv" else ",")
+    encoding = options.encoding or "utf-8"
+    if encoding == "utf-8":
+        encoding = "utf-8-sig"
+    # The default of 131,072 characters is shorter than a long article. The limit is the process's.
+    before = csv.field_size_limit(MAX_RECORD_BYTES)
+    try:
+        with (
+            open_binary(item.path, progress) as stream,
+            io.TextIOWrapper(stream, encoding=encoding, newline="") as lines,
+        ):
+            records = csv.reader(lines, delimiter=delimiter, strict=True)
+            header = next((r for r in records if r), None)
+            if header is None:
+                raise InputError("it is empty, without even a header")
+            wanted = [options.text_column, *([options.id_column] if options.id_given else [])]
+            wanted += [] if options.keep_all else options.keep
+            check_columns(name, wanted, header)
+            yield from _csv_rows(islice((r for r in records if r), skip, None), records, header, name, options)
+    except UnicodeDecodeError as error:
+        raise InputError(f"not {encoding.removesuffix('-sig')} ({error.reason}); name its --encoding") from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _csv_rows(
+    records: Iterator[list[str]], reader: Any, header: list[str], name: str, options: ReadOptions
+) -> Iterator[Row]:
+    text_at = header.index(options.text_column)
+    id_at = header.index(options.id_column) if options.id_column in header else None
+    keep = [c for c in header if c != options.id_column] if options.keep_all else options.keep
+    kept_at = [(c, header.index(c)) for c in keep]
+    for record in records:
+        if len(record) != len(header):
+            where = f"{name}: line {reader.line_num:,}"
+            message = f"{where}: fields: {len(record)}, in the header: {len(header)}; mend the line"
+            yield Row(None, None, message)
+            continue
+        kept = {c: record[at] for c, at in kept_at} if kept_at else None
+        yield Row(None if id_at is None else record[id_at], record[text_at], None, kept)
+
+
+def csv_header(item: Input, options: ReadOptions) -> list[str]:
+    """Return the names of the columns of a CSV file; none if it cannot be read."""
+    anything = ReadOptions(encoding=options.encoding, delimiter=options.delimiter, text_column="\0")
+    try:
+        for _ in _csv(item, "", anything, 0, Progress(), True):
+            pass
+    except MissingColumnError as error:
+        return error.found
+    except Exception:  # it is reported when it is read
+        logger.debug("%s", display_name(item.path), exc_info=True)
+    return []
