@@ -18,7 +18,7 @@ import click
 
 from detector.cli import PROGRAM, ExitCode
 from detector.console import (
-    OPERATING_POINTS,
+    OperatingPointType,
     OutputError,
     check_encoding,
     complain,
@@ -28,6 +28,7 @@ from detector.console import (
     show_version,
 )
 from detector.errors import DetectorError, ModelError
+from detector.operating_point import OperatingPoint, OperatingPointError
 from detector.reading import DEFAULT_MAX_BYTES, STDIN, display_name, read_article
 from detector.render import Entry, Scored
 from detector.results import Failed, Verdict
@@ -71,9 +72,10 @@ Exit status:
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", help="What to write.")
 @click.option(
     "--operating-point",
-    type=click.Choice(OPERATING_POINTS),
+    type=OperatingPointType(),
     default="balanced",
-    help="False alarms accepted on human text: strict 0.1 %, balanced 1 %, sensitive 5 %.",
+    help="False alarms accepted on human text: strict 0.1 %, balanced 1 %, sensitive 5 %; or a FILE that was fitted to "
+    "your own texts, see docs/calibration.md.",
 )
 @click.option(
     "-o",
@@ -127,7 +129,7 @@ Exit status:
 def command(
     sources: tuple[str, ...],
     output_format: str,
-    operating_point: str,
+    operating_point: str | OperatingPoint,
     output: str,
     fail_on: str | None,
     color: str,
@@ -149,7 +151,7 @@ def command(
     except ModelError as error:
         complain(PROGRAM, str(error))
         return ExitCode.MODEL
-    except ValueError as error:  # a model of one's own need not have every operating point
+    except (ValueError, OperatingPointError) as error:  # a model of one's own need not have every operating point
         raise click.BadParameter(str(error), param_hint="--operating-point") from error
 
     if STDIN in sources and is_terminal(sys.stdin) and not quiet:

@@ -10,15 +10,35 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from detector.cli import ExitCode
 from detector.errors import ModelError
+from detector.operating_point import OperatingPoint, OperatingPointError, read_operating_point
 from detector.reading import display_name
 
 OPERATING_POINTS = ("strict", "balanced", "sensitive")
+
+
+class OperatingPointType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
+    """One of the names, or the path of an operating-point file, whose content the command then gets."""
+
+    name = "|".join((*OPERATING_POINTS, "FILE"))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | OperatingPoint:
+        """Return the name or what the file holds."""
+        if isinstance(value, OperatingPoint) or value in OPERATING_POINTS:
+            return value  # type: ignore[no-any-return]
+        if not Path(value).exists() and not str(value).endswith(".json"):
+            self.fail(
+                f"{value!r} is none of {', '.join(OPERATING_POINTS)}, and no file of that name exists", param, ctx
+            )
+        try:
+            return read_operating_point(value)
+        except OperatingPointError as error:
+            self.fail(str(error), param, ctx)
 
 
 class OutputError(Exception):

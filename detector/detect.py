@@ -28,6 +28,7 @@ from detector.evidence import (
     token_evidence,
 )
 from detector.gate import FUNCTION_WORDS, check_shares, not_text
+from detector.operating_point import OperatingPoint, as_operating_point, settle
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
 from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
 from detector.segment import Prepared, prepare
@@ -48,7 +49,9 @@ class SpinDetector:
     Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched.
     """
 
-    def __init__(self, folder: ModelFolder, operating_point: str = DEFAULT_OPERATING_POINT) -> None:
+    def __init__(
+        self, folder: ModelFolder, operating_point: str | Path | OperatingPoint = DEFAULT_OPERATING_POINT
+    ) -> None:
         """Read a verified model folder; most callers want `load`."""
         try:
             config = folder.config
@@ -88,11 +91,10 @@ class SpinDetector:
                 f"model {folder.path}: {type(error).__name__}: {error}; the folder does not fit this version of "
                 "detect-spin, install the version that it was made for or reinstall detect-spin"
             ) from error
-        if operating_point not in points:
-            raise ValueError(f"unknown operating point {operating_point!r}; this model has {', '.join(points)}")
+        # A file is read once, here: workers get what it held.
+        self._given_point = as_operating_point(operating_point)
         self.operating_points = points
-        self.operating_point = operating_point
-        self.threshold = points[operating_point]
+        self.operating_point, self.threshold = settle(self._given_point, points, folder.model_id)
         self.model_id = folder.model_id
         self._folder = folder
         self._is_function = np.zeros(self._vocabulary.size, np.bool_)
@@ -114,12 +116,21 @@ class SpinDetector:
             raise ValueError(f"kinds.npy: expected shape (2**bits, {others[0]}), got {self._kind_weights.shape}")
 
     @classmethod
-    def load(cls, model: str | Path | None = None, *, operating_point: str = DEFAULT_OPERATING_POINT) -> SpinDetector:
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        operating_point: str | Path | OperatingPoint = DEFAULT_OPERATING_POINT,
+    ) -> SpinDetector:
         """Open a model (default: the bundled one) after checking every file's digest. About 0.1 s, no network.
+
+        `operating_point`: a name that the model has, or the path of a file that `python -m eval calibrate` wrote (a
+        `Path`, or a string ending in `.json`).
 
         Raises:
             ModelError: the model is missing, incomplete, altered or of another version.
             ValueError: the model has no such operating point.
+            InputError: the operating-point file cannot be used, or was fitted to another model.
         """
         return cls(open_model(model), operating_point)
 
@@ -194,7 +205,7 @@ class SpinDetector:
         if workers > 1:
             from detector.workers import score_in_processes  # late: its imports would slow every start
 
-            return score_in_processes(str(self._folder.path), self.operating_point, texts, workers)
+            return score_in_processes(str(self._folder.path), self._given_point, texts, workers)
         return map(self.score, texts)
 
     def _read_segments(

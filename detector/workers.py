@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from detector.operating_point import OperatingPoint
 from detector.results import SpinResult
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ CHUNK_TEXTS = 32
 _detector: SpinDetector | None = None  # in a worker process only
 
 
-def _start(model: str, operating_point: str) -> None:
+def _start(model: str, operating_point: str | OperatingPoint) -> None:
     global _detector
     from detector.detect import SpinDetector
 
@@ -32,7 +33,9 @@ def _score(texts: list[str]) -> list[SpinResult]:
     return [_detector.score(text) for text in texts]
 
 
-def score_in_processes(model: str, operating_point: str, texts: Iterable[str], workers: int) -> Iterator[SpinResult]:
+def score_in_processes(
+    model: str, operating_point: str | OperatingPoint, texts: Iterable[str], workers: int
+) -> Iterator[SpinResult]:
     """Yield the result of each text, in order; at most two chunks for each worker are read ahead.
 
     `model`: a model folder, which every worker opens once. Workers are spawned, not forked: forking a process with

@@ -17,7 +17,7 @@ import click
 from detector.batch.cli import PROGRAM
 from detector.cli import ExitCode
 from detector.console import (
-    OPERATING_POINTS,
+    OperatingPointType,
     OutputError,
     check_encoding,
     complain,
@@ -27,6 +27,7 @@ from detector.console import (
     show_version,
 )
 from detector.errors import ModelError
+from detector.operating_point import OperatingPoint, OperatingPointError
 
 if TYPE_CHECKING:
     from detector.batch.job import Counts, Summary
@@ -93,9 +94,10 @@ def _check_delimiter(_context: click.Context, _parameter: click.Parameter, value
 )
 @click.option(
     "--operating-point",
-    type=click.Choice(OPERATING_POINTS),
+    type=OperatingPointType(),
     default="balanced",
-    help="False alarms accepted on human text: strict 0.1 %, balanced 1 %, sensitive 5 %.",
+    help="False alarms accepted on human text: strict 0.1 %, balanced 1 %, sensitive 5 %; or a FILE that was fitted to "
+    "your own texts, see docs/calibration.md.",
 )
 @click.option(
     "--model",
@@ -161,7 +163,7 @@ def command(
     text_column: str,
     id_column: str | None,
     keep: tuple[str, ...],
-    operating_point: str,
+    operating_point: str | OperatingPoint,
     model: str | None,
     html: bool,
     spun_only: bool,
@@ -219,6 +221,8 @@ def command(
     except ModelError as error:
         complain(PROGRAM, str(error))
         return ExitCode.MODEL
+    except OperatingPointError as error:
+        raise click.BadParameter(str(error), param_hint="--operating-point") from error
     except (JobError, ColumnError) as error:
         complain(PROGRAM, str(error))
         return ExitCode.USAGE

@@ -43,6 +43,7 @@ from detector.batch.readers import (
 )
 from detector.batch.writers import FORMATS, OutputForm, PartFile, assemble, encode, output_schema
 from detector.errors import DetectorError, InputError, ModelError
+from detector.operating_point import OperatingPoint, settle
 from detector.reading import STDIN, display_name, extract_html
 from detector.results import Failed, Reason, SpinResult, Verdict
 from detector.store import open_model
@@ -85,7 +86,7 @@ class JobOptions:
     output: Path
     read: ReadOptions = field(default_factory=ReadOptions)
     model: str | None = None
-    operating_point: str = "balanced"
+    operating_point: str | OperatingPoint = "balanced"
     spun_only: bool = False
     spans: bool = True
     workers: int = 1
@@ -237,8 +238,10 @@ def _score_row(detector: Scorer, rows: Rows, i: int) -> SpinResult | Failed:
 
 
 def _place(rows: Rows, i: int) -> str:
-    one_text = isinstance(rows.texts[i], FileText)
-    return rows.sources[i] if one_text else f"{rows.sources[i]}: row {rows.numbers[i]:,}"
+    source, row = rows.sources[i], f"row {rows.numbers[i]:,}"
+    if source is None:
+        return row
+    return source if isinstance(rows.texts[i], FileText) else f"{source}: {row}"
 
 
 _detector: Scorer | None = None  # of this worker process
@@ -246,7 +249,7 @@ _form: OutputForm | None = None
 _problem: Exception | None = None  # why it cannot score
 
 
-def _start_worker(model: str | None, model_id: str, operating_point: str, form: OutputForm) -> None:
+def _start_worker(model: str | None, model_id: str, operating_point: str | OperatingPoint, form: OutputForm) -> None:
     global _detector, _form, _problem
     # Ctrl-C goes to the whole group of processes; the main one decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -551,7 +554,7 @@ class _Journal:
             self._lock.close()
 
 
-_SHOWN = frozenset({"version", "model", "operating_point", "output", "spun_only", "spans"})
+_SHOWN = frozenset({"version", "model", "operating_point", "threshold", "output", "spun_only", "spans"})
 
 
 def _write_durably(path: Path, content: bytes) -> None:
@@ -599,7 +602,10 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
         from detector import SpinDetector
 
         detector = SpinDetector.load(options.model, operating_point=options.operating_point)
-    model_id, threshold = _model(options) if detector is None else (detector.model_id, detector.threshold)
+    if detector is None:
+        model_id, operating_point, threshold = _model(options)
+    else:
+        model_id, operating_point, threshold = detector.model_id, detector.operating_point, detector.threshold
     target = options.output.resolve()
     folder = target.with_name(target.name + ".parts")
     if target.is_dir():
@@ -616,7 +622,9 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
     journal = _Journal(folder, form)
     try:
         journal.open(
-            _fingerprint(options, model_id, digest, output_format), resume=options.resume, restart=options.restart
+            _fingerprint(options, (model_id, operating_point, threshold), digest, output_format),
+            resume=options.resume,
+            restart=options.restart,
         )
     except OSError as error:
         raise JobError(f"{display_name(str(folder))}: cannot be written: {error.strerror or error}") from error
@@ -653,7 +661,7 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
     return Summary(
         counts=journal.counts,
         model=model_id,
-        operating_point=options.operating_point if detector is None else detector.operating_point,
+        operating_point=operating_point,
         threshold=threshold,
         output=display_name(str(options.output)),
         inputs=inputs,
@@ -663,13 +671,10 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
     )
 
 
-def _model(options: JobOptions) -> tuple[str, float]:
-    """Return id and threshold of the model without loading it; the workers do that."""
+def _model(options: JobOptions) -> tuple[str, str, float]:
+    """Return id, operating point and threshold of the model without loading it; the workers do that."""
     folder = open_model(options.model)
-    points = folder.config.get("operating_points", {})
-    if options.operating_point not in points:
-        raise ValueError(f"unknown operating point {options.operating_point!r}; this model has {', '.join(points)}")
-    return folder.model_id, float(points[options.operating_point])
+    return folder.model_id, *settle(options.operating_point, folder.config.get("operating_points", {}), folder.model_id)
 
 
 def _survey(inputs: Iterable[Input], target: Path) -> tuple[int, int, str]:
@@ -684,15 +689,20 @@ def _survey(inputs: Iterable[Input], target: Path) -> tuple[int, int, str]:
     return count, total, digest.hexdigest()
 
 
-def _fingerprint(options: JobOptions, model_id: str, inputs: str, output_format: str) -> dict[str, Any]:
+def _fingerprint(
+    options: JobOptions, scorer: tuple[str, str, float], inputs: str, output_format: str
+) -> dict[str, Any]:
     from detector import __version__
+
+    model_id, operating_point, threshold = scorer
 
     read = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options.read).items()}
     return {
         "format": JOURNAL_FORMAT,
         "version": __version__,
         "model": model_id,
-        "operating_point": options.operating_point,
+        "operating_point": operating_point,
+        "threshold": threshold,
         "inputs": inputs,
         "reading": read,
         "output": output_format,
