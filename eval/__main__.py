@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from detector.errors import DetectorError
+from eval.checks import COMMANDS
 from train.corpora import default_data_dir
 
 SEED = 20220119  # any fixed number; the day the SpinBot news set was made
@@ -171,6 +172,10 @@ def score(data: Path | None, out: Path | None, model: str | None, tables: str, r
 
 def _names(value: str) -> list[str]:
     return [n.strip() for n in value.split(",") if n.strip()]
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -224,15 +224,14 @@ def test_batch_writes_the_point_and_resume_notices_another_threshold(tmp_path, w
         "inputs": (str(rows),),
         "output": tmp_path / "out.jsonl",
         "model": str(tiny().folder),
-        "workers": workers,
         "checkpoint_rows": 10,
     }
     with pytest.raises(KeyboardInterrupt):
         run_job(JobOptions(**options, operating_point=point), Interrupted())
     changed = read_operating_point(write(tmp_path, threshold=0.35))
     with pytest.raises(JobError, match=r"another threshold \(was 0.25, is 0.35\)"):
-        run_job(JobOptions(**options, operating_point=changed, resume=True), Watcher())
-    done = run_job(JobOptions(**options, operating_point=point, resume=True), Watcher())
+        run_job(JobOptions(**options, operating_point=changed, resume=True, workers=workers), Watcher())
+    done = run_job(JobOptions(**options, operating_point=point, resume=True, workers=workers), Watcher())
     assert (done.operating_point, done.threshold) == ("my stream", 0.25)
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(records) == 600
