@@ -212,7 +212,7 @@ def test_aligned_pairs_give_suggestions(tmp_path):
     ],
 )
 def test_phrases_of_the_lists_are_normalised(raw, expected):
-    assert e._normal_phrase(raw) == expected
+    assert e.normal_phrase(raw) == expected
 
 
 def test_digests_change_with_the_data(tmp_path):

@@ -15,6 +15,9 @@ COMMANDS: Mapping[str, str] = {
     "pairs": "train.pairs:command",
     "spinner-report": "train.spinner_report:command",
     "screen": "train.screen:command",
+    "examiner": "train.examiner:command",
+    "suggestions": "train.suggestions:command",
+    "suggestion-report": "train.suggestion_report:command",
 }
 
 

@@ -351,7 +351,7 @@ def mine(
     tokenised = [(_tokenise(original), _tokenise(spun), tool) for original, spun, tool in pairs]
     mined = Mined()
     for _ in range(max(1, rounds)):
-        table: Table = merge_tables(_repeated(mined.table), known or {})
+        table: Table = merge_tables(repeated(mined.table), known or {})
         mined = Mined()
         for a, b, tool in tokenised:
             units = _units(a, b, table or None)
@@ -376,7 +376,7 @@ def _with_neighbours(units: list[tuple[int, int, int, int]]) -> Iterator[tuple[i
             yield a0, a1, b0, b1
 
 
-def _repeated(table: Table) -> dict[str, dict[str, int]]:
+def repeated(table: Table) -> dict[str, dict[str, int]]:
     """Pairs seen at least twice: only those may steer the next round."""
     twice = {new: {o: n for o, n in olds.items() if n >= 2} for new, olds in table.items()}
     return {new: olds for new, olds in twice.items() if olds}

@@ -24,6 +24,7 @@ from train.align import document_pairs, merge_tables, mine, read_tortured_phrase
 from train.corpora import ROOT, Document
 from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, segment_matrix, stable_share, word_ids
 from train.spinners.phrases import read_connectives
+from train.suggestions import write_suggestions
 
 log = logging.getLogger(__name__)
 KIND_BITS = 18
@@ -39,25 +40,17 @@ _SMALLEST_SET = 150
 """Texts of a set below which its own rate is too uncertain to set a threshold by."""
 
 
-def artefact_table(data: Path) -> dict[str, Counter[str]]:
-    """Return spun phrase -> originals as readers marked them in the wild and glossary passages."""
-    from pyarrow.parquet import read_table
-
-    table: dict[str, Counter[str]] = {}
-    for name in ("spun/wild", "spun/finance_glossary"):
-        path = data / f"{name}.parquet"
-        if not path.exists():
-            continue
-        for cell in read_table(path, columns=["artefacts"]).column("artefacts").to_pylist():
-            for artefact in json.loads(cell or "[]"):
-                spun = _normal_phrase(artefact.get("phrase"))
-                original = _normal_phrase(artefact.get("probable_original"))
-                if spun and original and spun != original:
-                    table.setdefault(spun, Counter())[original] += 2  # 2: a reader's word, against one alignment
-    return table
+def glue_table() -> dict[str, Counter[str]]:
+    """Return the glue phrases of all families of spinners: spun phrase -> originals, each counted three times."""
+    glue: dict[str, Counter[str]] = {}
+    for words, options in read_connectives().targets.items():
+        for spun, _weight in options:
+            if "*" not in words and "*" not in spun:
+                glue.setdefault(spun, Counter())[" ".join(words)] += 3  # 3: as much as the least of the mined
+    return glue
 
 
-def _normal_phrase(text: Any) -> str:
+def normal_phrase(text: Any) -> str:
     """Return the phrase as the detector spells its tokens, or "" if it is too long, a number or has alternatives."""
     cleaned = str(text or "").split("/")[0].split("(")[0].replace("’", "'").lower().strip(" .,;:!?\"'")
     tokens = tokenise(cleaned)
@@ -70,29 +63,23 @@ def _normal_phrase(text: Any) -> str:
 def substitution_table(
     documents: Sequence[Document], data: Path, used_by_people: Callable[[Sequence[str]], NDArray[np.bool_]]
 ) -> dict[str, list[str]]:
-    """Return spun phrase -> likely originals, best first: from aligned pairs, readers' marks, lexicons, glue.
+    """Return spun phrase -> likely originals, best first: from aligned pairs, lexicons, glue.
 
     `used_by_people` says of each phrase whether human texts hold it often. Such a phrase of several words is left out:
     it would complete phrases that nobody would call odd.
     """
     mined = mine(document_pairs(documents), min_count=3).table
-    trusted = [artefact_table(data)]
+    trusted = [glue_table()]
     tortured = data / "lexicon" / "tortured_phrases.tsv"
     if tortured.exists():
         trusted.append(read_tortured_phrases(tortured))
-    glue: dict[str, Counter[str]] = {}
-    for words, options in read_connectives().targets.items():
-        for spun, _weight in options:
-            if "*" not in words and "*" not in spun:
-                glue.setdefault(spun, Counter())[" ".join(words)] += 3  # 3: as much as the least of the mined
-    trusted.append(glue)
     merged: dict[str, Counter[str]] = {}
     for table, is_trusted in ((merge_tables(*trusted), True), (mined, False)):
         for raw, counts in table.items():
-            spun = _normal_phrase(raw)
+            spun = normal_phrase(raw)
             for original, n in counts.items():
-                cleaned = _normal_phrase(original)
-                if spun and cleaned and cleaned != spun and (is_trusted or _believable(spun, cleaned)):
+                cleaned = normal_phrase(original)
+                if spun and cleaned and cleaned != spun and (is_trusted or believable(spun, cleaned)):
                     merged.setdefault(spun, Counter())[cleaned] += n
     phrases = sorted(merged)
     common = used_by_people(phrases)
@@ -107,7 +94,7 @@ _HUMAN_PHRASE_COUNT = 12
 """Segments of human text: about one in 10,000. "in that frame of mind" has 5, "a number of" thousands."""
 
 
-def _believable(spun: str, original: str) -> bool:
+def believable(spun: str, original: str) -> bool:
     """Whether a mined pair may be shown: a free rewording aligns long phrases to short ones, which help nobody."""
     new, old = spun.split(), original.split()
     if any(len(w) < 3 for w in old) or _negates(spun, original):
@@ -376,6 +363,7 @@ def write_model(
         "calibration": {"prevalence": settings.article["prevalence"]},
     }
     _write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    suggestions = write_suggestions(folder, documents, data)
     write_manifest(
         folder,
         settings.name,
@@ -387,6 +375,7 @@ def write_model(
                 "documents": len(fitted.encoded),
                 "thresholds": details,
                 "kinds_balanced_accuracy": round(kinds.held_out_accuracy, 4),
+                "suggestions": suggestions,
                 "seconds": round(seconds),
             }
         },
