@@ -32,6 +32,7 @@ from detector.operating_point import OperatingPoint, as_operating_point, settle
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
 from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
 from detector.segment import Prepared, prepare
+from detector.spaced import WordSplitter
 from detector.store import ModelFolder, open_model
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
@@ -97,6 +98,9 @@ class SpinDetector:
         self.operating_point, self.threshold = settle(self._given_point, points, folder.model_id)
         self.model_id = folder.model_id
         self._folder = folder
+        self._splitter = WordSplitter(
+            self._vocabulary.words, self._association.log_frequencies[FIRST_WORD_ID:], self._vocabulary.names
+        )
         self._is_function = np.zeros(self._vocabulary.size, np.bool_)
         self._is_english = np.zeros(self._vocabulary.size, np.bool_)  # without "a" and "i", as the gate was measured
         for number, word in enumerate(self._vocabulary.words, FIRST_WORD_ID):
@@ -145,7 +149,7 @@ class SpinDetector:
             return self._not_scored(Reason.NOT_TEXT, None, 0, id, source)
         if len(text) > LONGEST_TEXT:
             return self._not_scored(Reason.TOO_LONG, None, 0, id, source)
-        prepared = prepare(text)
+        prepared = prepare(text, self._splitter)
         ids = self._vocabulary.ids(prepared.tokens)
         is_word = ids != BOUNDARY
         words = int(np.count_nonzero(is_word))
@@ -182,8 +186,8 @@ class SpinDetector:
             model=self.model_id,
             spans=spans,
             segments=tuple(
-                Segment(*prepared.normal.original_span(*prepared.segment_range(i)), float(p))
-                for i, p in enumerate(segment_probabilities)
+                Segment(start, end, float(p))
+                for (start, end), p in zip(prepared.original_segments(), segment_probabilities, strict=True)
             ),
             ignored=self._ignored(prepared),
             warnings=prepared.normal.warnings,

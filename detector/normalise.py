@@ -1,9 +1,10 @@
 """Text -> normal form, with every position mapped back to the text as given.
 
-The normal form is what all later steps read: look-alike and compatibility letters folded, invisible characters
-gone, quotes and spaces unified. Nothing that carries meaning is touched: superscripts, fractions, dashes and
-accents stay. The work is chosen by the set of distinct characters of the text, so that an article with nothing
-but ordinary typography costs one pass in C and needs no map.
+The normal form is what all later steps read: what a person sees. Look-alike and compatibility letters are folded,
+invisible characters gone, garbled encodings mended, letters set apart put together, quotes and spaces unified. Nothing
+that carries meaning is touched: superscripts, fractions, dashes and the accents of real words stay. The work is chosen
+by the set of distinct characters of the text, so that an article with nothing but ordinary typography costs one pass in
+C and needs no map; every step works on whole arrays, so that a text made on purpose costs no more than its length.
 """
 
 from __future__ import annotations
@@ -16,89 +17,47 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from detector import lookalikes as look
+from detector.gate import FUNCTION_WORDS
+from detector.mojibake import SUSPECT, find_mojibake
+from detector.spaced import Splitter, find_gaps, maybe_spaced
+
 _Map = NDArray[np.int64]
+_Codes = NDArray[np.uint32]
 
-# Length-preserving: quotes and primes to ASCII, odd spaces to a space, odd hyphens to a hyphen.
-# En and em dashes stay: as a hyphen they would glue two words into a compound.
-_TYPOGRAPHY: dict[str, str] = {
-    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc\u02b9\u02bb\u02bd\uff07", "'"),
-    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\uff02", '"'),
-    **dict.fromkeys(
-        "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
-    ),
-    **dict.fromkeys("\u2010\u2011\u2212\ufe63\uff0d", "-"),
-    "\u2015": "\u2014",
-    "\u2028": "\n",
-    "\u2029": "\n",
-}
-# C1 controls in a text are cp1252 punctuation that was read as Latin-1.
-_C1: dict[str, str] = {}
-for _code in range(0x80, 0xA0):
-    try:
-        _char = bytes([_code]).decode("cp1252")
-    except UnicodeDecodeError:
-        continue  # 81, 8d, 8f, 90 and 9d stand for nothing in cp1252
-    _C1[chr(_code)] = _TYPOGRAPHY.get(_char, _char)
-
-_SOFT_HYPHEN = "\u00ad"
-# Invisible characters that a reader cannot see but that cut a word in two for a program.
-_ZERO_WIDTH = frozenset(
-    "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069"
-    "\u061c\u180e\ufeff\ufff9\ufffa\ufffb" + "".join(map(chr, range(0xE0000, 0xE0080)))
+WARNINGS = (
+    "backspaces",
+    "bidi",
+    "combining_marks",
+    "fancy_quotes",
+    "homoglyphs",
+    "mojibake",
+    "soft_hyphens",
+    "spaced_letters",
+    "styled_letters",
+    "zero_width",
 )
-# Dropped without a warning: they choose a glyph, as after an emoji.
-_SILENT = frozenset([_SOFT_HYPHEN, *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))])
+"""All codes of `Normalised.warnings`, in order; docs/json.md says what each means."""
 
-_MARK_CLASS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-_MARK = re.compile(f"[{_MARK_CLASS}]")
-_CLUSTER = re.compile(f"([^{_MARK_CLASS}]?)([{_MARK_CLASS}]+)", re.DOTALL)
+_MARKS = ((0x300, 0x370), (0x483, 0x48A), (0x1AB0, 0x1B00), (0x1DC0, 0x1E00), (0x20D0, 0x2100), (0xFE20, 0xFE30))
+_MARK = re.compile("[" + "".join(f"{chr(a)}-{chr(b - 1)}" for a, b in _MARKS) + "]")
 _MAX_MARKS = 4  # more on one letter is decoration ("zalgo"), no known orthography needs it
 
-# UTF-8 that was read as cp1252. Only sequences that no language writes; the lookarounds keep a repair from making a
-# new sequence.
-_MOJIBAKE = re.compile(
-    "\u00e2\u20ac[\u2122\u0153\u009d\u02dc\u201c\u201d\u00a6\u00a2]|\u00c3[\u00a1-\u00bf](?!\u20ac)|(?<!\u00c3)\u00c2[\u00a0\u00a3\u00a9\u00ae\u00b0\u00b7\u00ab\u00bb]"
-)
-
-# Letters of other scripts that are drawn like a Latin letter (a subset of Unicode's confusables, UTS 39: only those
-# drawn alike in common fonts).
-_LOOKALIKES: dict[str, str] = {
-    **dict(
-        zip(
-            "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0458\u0501\u04bb\u0475\u051b\u051d\u043a\u04cf",
-            "aeopcyxisjdhvqwkl",
-            strict=True,
-        )
-    ),
-    **dict(
-        zip(
-            "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0405\u0408\u051a\u051c\u0474\u04c0",
-            "ABEKMHOPCTYXISJQWVI",
-            strict=True,
-        )
-    ),
-    **dict(zip("\u03bf\u03b1\u03bd\u03b9\u03c1\u03c5\u03ba", "oavipuk", strict=True)),
-    **dict(
-        zip(
-            "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
-            "ABEZHIKMNOPTYX",
-            strict=True,
-        )
-    ),
-    **dict(zip("\u0585\u0578\u057d\u0570", "onuh", strict=True)),
-    **dict(zip("\u0251\u0261", "ag", strict=True)),
-}
-_LOOKALIKE_SET = frozenset(_LOOKALIKES)
-_FOLD_TABLE = {ord(foreign): latin for foreign, latin in _LOOKALIKES.items()}
-_FOREIGN = re.compile("[\u0370-\u03ff\u0400-\u052f\u0530-\u058f\u0251\u0261]")
-_GREEK = re.compile("[\u0370-\u03ff]")
-_LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
-_LETTERS = re.compile(r"[^\W\d_]+")
-# In formulas Greek and Latin letters stand side by side ("\u03c1gh"), rarely as many as this.
-_MIN_GREEK_WORD = 4
-# Whole words in look-alikes are folded only where the text gives itself away by this many of them.
-_MIN_WHOLE_WORDS = 3
-_MAX_PASSES = 4  # found by the property tests: two suffice for what occurs, four for what can be made up
+# The numbers below say when a text gives itself away. Over 37,849 human texts of the tables: no word mixed scripts,
+# one had letters apart, six styled letters, 21 combining marks; attacks have dozens of each.
+_MIN_SYMBOL_WORD = 4  # in formulas Greek and Latin letters stand side by side ("\u03c1gh"), rarely as many as this
+_MIN_MIXED = 3  # words of two scripts, after which short words and whole words in look-alikes are folded too
+_MIN_WHOLE = 3  # words all in look-alikes, where no other foreign word is there that could be real
+_MIN_VARIANTS = 3  # words with rare Latin letters; fewer are phonetic notation or a logo
+_MIN_FALSE_LETTERS = 3  # letters with a mark that they never bear
+_MIN_EVIDENCE = 3  # function words in disguise: "th\u00e9", "w\u0131th"
+_MIN_EVIDENCE_SHARE = 0.2  # of the words with accents: disguised English has 0.4; in Vietnamese "th\u1ebf" is a word
+_EVIDENCE_WORDS = 4000  # words looked at for it
+_MIN_STYLED = 5  # letters; a formula has fewer, a styled word more
+_MIN_SPACED = 12  # letters; one word set apart is emphasis
+_MIN_SOFT_HYPHENS = 3  # in words; a page has few left over, if any
+_MIN_APOSTROPHES = 3  # of a kind that no keyboard gives; one can be a slip
+_MAX_PASSES = 6  # found by the property tests: two suffice for what occurs, four for what can be made up
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +66,7 @@ class Normalised:
 
     `text`: the normal form. `to_original`: None where every character kept its place; else int64 (len(text) + 1,),
     non-decreasing: the offset in the given text where the source of each character begins, and its length at the
-    end. `warnings`: stable codes: `zero_width`, `homoglyphs`, `mojibake`.
+    end. `warnings`: stable codes, some of `WARNINGS`, sorted.
     """
 
     text: str
@@ -133,14 +92,15 @@ class Normalised:
 @lru_cache(maxsize=8192)
 def _replacement(char: str) -> str | None:
     """Return what one non-ASCII character becomes in the normal form, None for itself."""
-    if char in _TYPOGRAPHY:
-        return _TYPOGRAPHY[char]
-    if char in _ZERO_WIDTH or char in _SILENT:
+    for table in (look.TYPOGRAPHY, look.C1, look.ENCLOSED):
+        if char in table:
+            return table[char]
+    if char in look.ZERO_WIDTH or char in look.SILENT or char in look.BIDI:
         return ""
-    if char in _C1:
-        return _C1[char]
     if "\ud800" <= char <= "\udfff":
         return "\ufffd"  # a lone surrogate cannot be encoded
+    if char in look.STRICT:
+        return None
     decomposition = unicodedata.decomposition(char)
     if not decomposition:
         return None
@@ -160,6 +120,19 @@ def _replacement(char: str) -> str | None:
     return "".join(c if c.isascii() else (c if (again := _replacement(c)) is None else again) for c in folded)
 
 
+@lru_cache(maxsize=8192)
+def _is_styled(char: str) -> bool:
+    """Whether a character is a Latin letter in a dress: full-width, mathematical, circled, squared."""
+    return char in look.ENCLOSED or (
+        unicodedata.decomposition(char).startswith(("<wide", "<font", "<circle", "<square"))
+        and (folded := unicodedata.normalize("NFKC", char)).isascii()
+        and folded.isalpha()
+    )
+
+
+# --- maps ---
+
+
 def _compose(first: _Map | None, second: _Map | None) -> _Map | None:
     """Return the map of two steps, one after the other."""
     if first is None or second is None:
@@ -168,10 +141,16 @@ def _compose(first: _Map | None, second: _Map | None) -> _Map | None:
     return composed
 
 
+def _codes(text: str) -> _Codes:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def _to_text(codes: _Codes) -> str:
+    return codes.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
+
+
 def _join(pieces: list[tuple[int, int, str]], text: str) -> tuple[str, _Map]:
     """Return `text` with the slices [start, end) of `pieces` (in order) replaced, and the map of it."""
-    if not pieces:
-        return text, np.arange(len(text) + 1, dtype=np.int64)
     out: list[str] = []
     at = 0
     for start, end, new in pieces:
@@ -179,136 +158,306 @@ def _join(pieces: list[tuple[int, int, str]], text: str) -> tuple[str, _Map]:
         at = end
     out.append(text[at:])
     # How many characters each character of `text` becomes: the first of a slice all of the new ones, the rest none.
-    starts, ends, sizes = (
-        np.array(column, dtype=np.int64) for column in zip(*((s, e, len(n)) for s, e, n in pieces), strict=True)
-    )
+    starts = np.fromiter((p[0] for p in pieces), np.int64, len(pieces))
+    ends = np.fromiter((p[1] for p in pieces), np.int64, len(pieces))
     edges = np.zeros(len(text) + 1, dtype=np.int64)
     edges[starts] += 1
     edges[ends] -= 1
     counts = 1 - np.cumsum(edges[:-1])
-    counts[starts] = sizes
+    counts[starts] = np.fromiter((len(p[2]) for p in pieces), np.int64, len(pieces))
     return "".join(out), np.append(np.repeat(np.arange(len(text), dtype=np.int64), counts), len(text))
+
+
+def _drop(gaps: list[tuple[int, int]], text: str) -> tuple[str, _Map]:
+    """Return `text` without the ranges `gaps` (in order, apart), and the map of it."""
+    edges = np.zeros(len(text) + 1, dtype=np.int64)
+    edges[[a for a, _ in gaps]] += 1
+    edges[[b for _, b in gaps]] -= 1
+    kept = np.flatnonzero(np.cumsum(edges[:-1]) == 0)
+    return _to_text(_codes(text)[kept]), np.append(kept, len(text))
 
 
 def _map_characters(text: str, changes: dict[str, str]) -> tuple[str, _Map | None]:
     """Return `text` with every character in `changes` replaced, and the map of it (None if lengths are kept)."""
+    table = {ord(old): new for old, new in changes.items()}
     if all(len(new) == 1 for new in changes.values()):
         if len(changes) <= 16:  # str.replace runs at memory speed, str.translate looks each character up
             for old, new in changes.items():
                 text = text.replace(old, new)
             return text, None
-        return text.translate({ord(old): new for old, new in changes.items()}), None
-    table = {ord(old): new for old, new in changes.items()}
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    lengths = np.ones(len(codes), dtype=np.int64)
+        return text.translate(table), None
+    lengths_of = np.ones(0x110000, dtype=np.int8)
     for old, new in changes.items():
-        if len(new) != 1:
-            lengths[codes == ord(old)] = len(new)
-    starts = np.repeat(np.arange(len(codes), dtype=np.int64), lengths)
-    return text.translate(table), np.append(starts, len(codes))
+        lengths_of[ord(old)] = len(new)
+    lengths = lengths_of[_codes(text)]
+    return text.translate(table), np.append(np.repeat(np.arange(len(text), dtype=np.int64), lengths), len(text))
 
 
-@lru_cache(maxsize=4096)
-def _with_mark(base: str, mark: str) -> str:
-    """Return the composed letter, or `base` alone where Unicode has none."""
-    composed = unicodedata.normalize("NFC", base + mark)
-    return composed if len(composed) == 1 else base
+# --- steps ---
 
 
-def _compose_marks(text: str) -> tuple[str, _Map]:
-    """Return `text` with accents that follow their letter composed; those that no letter takes are dropped."""
-    pieces: list[tuple[int, int, str]] = []
-    for match in _CLUSTER.finditer(text):
-        base = match[1]
-        if base:
-            for mark in match[2][:_MAX_MARKS]:
-                base = _with_mark(base, mark)
-        pieces.append((match.start(), match.end(), base))
-    return _join(pieces, text)
-
-
-def _repaired(match: re.Match[str]) -> str:
-    """Return the character that a mojibake sequence stands for."""
-    raw = b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode("cp1252") for c in match[0])
-    char = raw.decode("utf-8")
-    return _TYPOGRAPHY.get(char, char)
-
-
-def _fold_homoglyphs(text: str) -> str:
-    """Return `text` with look-alike letters in Latin words folded; every character keeps its place."""
-    mixed: list[tuple[int, int]] = []
-    whole: list[tuple[int, int]] = []
-    only_lookalikes = True
-    for match in _LETTERS.finditer(text):
-        word = match[0]
-        if word.isascii() or not (foreign := set(_FOREIGN.findall(word))):
-            continue
-        if not foreign <= _LOOKALIKE_SET:
-            only_lookalikes = False
-        elif _LATIN.search(word) is None:
-            whole.append(match.span())
-        elif len(word) >= _MIN_GREEK_WORD or _GREEK.search(word) is None:
-            mixed.append(match.span())
-    spans = mixed
-    if whole and (mixed or (only_lookalikes and len(whole) >= _MIN_WHOLE_WORDS)):
-        spans = sorted(mixed + whole)
-    if not spans:
-        return text
-    out: list[str] = []
+def _take_back(text: str) -> tuple[str, _Map]:
+    """Return `text` without its backspaces and what they take back; the start of a line stops them."""
+    kept: list[tuple[int, int]] = []
     at = 0
-    for start, end in spans:
-        out += (text[at:start], text[start:end].translate(_FOLD_TABLE))
-        at = end
-    out.append(text[at:])
-    return "".join(out)
+    for match in re.finditer("\b+", text):
+        if match.start() > at:
+            kept.append((at, match.start()))
+        left = match.end() - match.start()
+        while left and kept:
+            start, end = kept.pop()
+            stop = max(start, end - left)
+            stop = max(stop, text.rfind("\n", stop, end) + 1)
+            if stop > start:
+                kept.append((start, stop))
+            if end - stop < left and stop > start:
+                break
+            left -= end - stop
+        at = match.end()
+    kept.append((at, len(text)))
+    gaps = [(a[1], b[0]) for a, b in zip([(0, 0), *kept], kept, strict=False) if a[1] < b[0]]
+    return _drop(gaps, text)
 
 
-_ZW = "".join(map(re.escape, sorted(_ZERO_WIDTH)))
+_OVERRIDDEN = re.compile("\u202e([^\u202a-\u202e\n\r\u2028\u2029]{1,200})(\u202c|(?=[\n\r\u2028\u2029]|$))")
+_WORDS = re.compile(r"[^\W\d_]+")
+
+
+def _turn_around(text: str) -> tuple[str, _Map | None]:
+    """Return `text` with what a right-to-left override shows backwards put in the order in which it is read.
+
+    All characters of such a stretch come from all of it, since a map that runs backwards is no map. Stretches are
+    words and phrases, up to 200 characters, so that a segment is always longer than one.
+    """
+    found = list(_OVERRIDDEN.finditer(text))
+    if not found:
+        return text, None
+
+    def english(inner: str) -> int:
+        return sum(word in FUNCTION_WORDS for word in _WORDS.findall(inner.lower()))
+
+    # Some put the override there without writing backwards; what is English that way is left in its order.
+    forth, back = 0, 0
+    for match in found[:_EVIDENCE_WORDS]:
+        forth, back = forth + english(match[1]), back + english(match[1][::-1])
+    if back <= forth:
+        return text, None
+    return _join([(m.start(), m.end(), m[1][::-1]) for m in found], text)
+
+
+def _compose_marks(text: str) -> tuple[str, _Map, bool]:
+    """Return `text` with accents that follow their letter composed and other marks gone, and the map of it.
+
+    And whether the marks are no spelling: on letters that never bear them, or piled up.
+    """
+    codes = _codes(text).copy()
+    is_mark = np.zeros(len(codes), np.bool_)
+    for start, end in _MARKS:
+        is_mark |= (codes >= start) & (codes < end)
+    places = np.arange(len(codes), dtype=np.int64)
+    marks = np.flatnonzero(is_mark)
+    bases = np.maximum.accumulate(np.where(is_mark, -1, places))[marks]
+    marks, bases = marks[bases >= 0], bases[bases >= 0]  # a mark at the very start has no letter
+    lowered = codes[bases] | 0x20
+    on_latin = (lowered >= ord("a")) & (lowered <= ord("z"))
+    keys, composed = look.compositions()
+    taken = np.zeros(len(marks), np.bool_)
+    for number in range(1, _MAX_MARKS + 1):
+        now = np.flatnonzero(marks - bases == number)
+        if not len(now):
+            break
+        pairs = (codes[bases[now]].astype(np.uint64) << np.uint64(32)) | codes[marks[now]]
+        at = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
+        fits = keys[at] == pairs
+        codes[bases[now[fits]]] = composed[at[fits]]
+        taken[now[fits]] = True
+    kept = np.flatnonzero(~is_mark)
+
+    def letters(which: NDArray[np.bool_]) -> int:
+        chosen = bases[which]
+        return int(np.count_nonzero(np.diff(chosen))) + bool(len(chosen))
+
+    wrong = letters(on_latin & ~taken)
+    # A tenth: in decomposed text all marks but those of phonetic notation are taken.
+    false = wrong >= _MIN_FALSE_LETTERS and 10 * wrong >= letters(on_latin)
+    return _to_text(codes[kept]), np.append(kept, len(text)), false
+
+
+def _fold_letters(text: str, present: set[str], decorated: bool, warnings: set[str]) -> str:
+    """Return `text` with letters that only look like Latin ones folded; every character keeps its place.
+
+    `decorated`: accents are known to be no spelling. `warnings` grows.
+    """
+    classes = {char: look.letter_class(char) for char in present}
+    if not any(letter for _, letter in classes.values()):
+        return text
+    codes = _codes(text)
+    bits_of = np.zeros(0x110000, np.uint8)  # memory that is not touched costs nothing
+    latin_of = np.zeros(0x110000, np.uint32)
+    bits_of[[*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1)]] = look.ASCII
+    for char, (kind, letter) in classes.items():
+        bits_of[ord(char)] = kind
+        if letter:
+            latin_of[ord(char)] = ord(letter)
+    bits = bits_of[codes]
+    edges = np.flatnonzero(np.diff(bits != 0, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    if not len(starts):
+        return text
+    word_bits = np.bitwise_or.reduceat(bits, starts)
+    sizes = ends - starts
+    plain = np.where(latin_of[codes] > 0, latin_of[codes], codes)
+
+    def has(mask: int) -> NDArray[np.bool_]:
+        return np.asarray((word_bits & mask) != 0)
+
+    def disguised(which: NDArray[np.bool_]) -> tuple[int, int]:
+        """Return how many of these words are function words in disguise, and how many were looked at."""
+        chosen = np.flatnonzero(which & (sizes <= 10))[:_EVIDENCE_WORDS]
+        seen = sum(_to_text(plain[starts[i] : ends[i]]).lower() in FUNCTION_WORDS for i in chosen)
+        return seen, len(chosen)
+
+    latin = has(look.ASCII | look.OTHER_LATIN | look.VARIANT)
+    drawn = has(look.LOOKALIKE | look.LOOSE_LOOKALIKE)
+    mixed = latin & (drawn | (has(look.SYMBOL) & (sizes >= _MIN_SYMBOL_WORD)))
+    whole = ~latin & has(look.LOOKALIKE | look.SYMBOL) & ~has(look.FOREIGN)
+    fold = mixed
+    n_mixed = int(np.count_nonzero(mixed))
+    if whole.any() or has(look.SYMBOL).any():
+        real = bool((has(look.FOREIGN) & ~latin).any())  # words that can only be of another script
+        n_whole = int(np.count_nonzero(whole))
+        given_away = n_mixed >= _MIN_MIXED or (not real and (n_mixed or n_whole >= _MIN_WHOLE))
+        if not given_away and n_whole:
+            given_away = disguised(whole)[0] >= _MIN_EVIDENCE
+        if given_away:
+            fold = mixed | whole | (latin & has(look.SYMBOL) & (n_mixed >= _MIN_MIXED))
+    variant = has(look.VARIANT)
+    if np.count_nonzero(variant & ~has(look.OTHER_LATIN) & (sizes >= 3)) >= _MIN_VARIANTS:  # 3: letters, no symbol
+        warnings.add("homoglyphs")
+    if fold.any():
+        warnings.add("homoglyphs")
+    accented = has(look.ACCENTED)
+    if accented.any() and not decorated:
+        seen, of = disguised(accented)
+        decorated = seen >= _MIN_EVIDENCE and seen >= _MIN_EVIDENCE_SHARE * of
+        if decorated:
+            warnings.add("combining_marks")
+    wanted = np.where(fold, look.LOOKALIKE | look.LOOSE_LOOKALIKE | look.SYMBOL, 0) | look.VARIANT
+    if decorated:
+        wanted |= look.ACCENTED
+    if not (word_bits & wanted).any():
+        return text
+    change = np.zeros(len(codes), np.uint8)
+    inside = bits != 0
+    change[inside] = np.repeat(wanted.astype(np.uint8), sizes)
+    return _to_text(np.where((bits & change) != 0, plain, codes))
+
+
+_ZW = "".join(map(re.escape, sorted(look.ZERO_WIDTH)))
+_BD = "".join(map(re.escape, sorted(look.BIDI)))
 # An invisible character that touches a word; not a byte-order mark at the very start, not the joiner of an emoji.
-_IN_WORD = re.compile(rf"(?<=[^\W_])[{_ZW}]|(?<=[\s\S])[{_ZW}](?=[^\W_])")
+_ZERO_WIDTH_IN_WORD = re.compile(rf"(?<=[^\W_])[{_ZW}]|(?<=[\s\S])[{_ZW}](?=[^\W_])")
+_BIDI_IN_WORD = re.compile(rf"(?<=[^\W_])[{_BD}]|[{_BD}](?=[^\W_])")
+_SOFT_IN_WORD = re.compile("(?<=[^\\W_])\u00ad(?=[^\\W_])")
+_ODD_APOSTROPHE = re.compile(rf"(?<=[^\W\d_])[{look.ODD_APOSTROPHES}`](?=[^\W\d_])")
+_BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
 _ASCII_BYTES = bytes(range(128))
 
+# Ideographs, syllables and private use: many characters that nothing here is about.
+_PASSED_OVER = re.compile(
+    "[\u3400-\u9fff\uac00-\ud7ff\ue000-\uf8ff\U00012000-\U00016eff\U00017000-\U0001cfff\U00020000-\U000dffff\U000f0000-\U0010ffff]+"
+)
 
-def _one_pass(text: str, present: set[str], warnings: set[str]) -> tuple[str, _Map | None]:
+
+def _non_ascii(text: str) -> set[str]:
+    """Return the distinct characters above U+007F that may have to be changed."""
+    rest = text.encode("utf-8", "surrogatepass").translate(None, _ASCII_BYTES).decode("utf-8", "surrogatepass")
+    found = set(rest)
+    return found if len(found) < 500 else set(_PASSED_OVER.sub("", "".join(found)))
+
+
+def _warn_of(text: str, changes: dict[str, str], warnings: set[str]) -> None:
+    """Add to `warnings` what the characters that are about to be replaced say."""
+    for code, kind, in_word in (
+        ("zero_width", look.ZERO_WIDTH, _ZERO_WIDTH_IN_WORD),
+        ("bidi", look.BIDI, _BIDI_IN_WORD),
+    ):
+        if not changes.keys().isdisjoint(kind) and in_word.search(text):
+            warnings.add(code)
+    if look.SOFT_HYPHEN in changes and len(_SOFT_IN_WORD.findall(text)) >= _MIN_SOFT_HYPHENS:
+        warnings.add("soft_hyphens")
+    if not changes.keys().isdisjoint(look.C1) or any("\ud800" <= c <= "\udfff" for c in changes):
+        warnings.add("mojibake")
+    styled = [c for c in changes if _is_styled(c)]
+    if styled:
+        is_styled = np.zeros(0x110000, np.bool_)
+        is_styled[[ord(c) for c in styled]] = True
+        if np.count_nonzero(is_styled[_codes(text)]) >= _MIN_STYLED:
+            warnings.add("styled_letters")
+
+
+def _one_pass(text: str, splitter: Splitter | None, warnings: set[str]) -> tuple[str, _Map | None]:
     """Return the text after all steps, once, and the map; `warnings` grows."""
     to_original: _Map | None = None
-    if "\u00e2" in present or "\u00c2" in present or "\u00c3" in present:
-        pieces = [(m.start(), m.end(), _repaired(m)) for m in _MOJIBAKE.finditer(text)]
-        if pieces:
-            warnings.add("mojibake")
-            text, to_original = _join(pieces, text)
+    if "\b" in text:
+        warnings.add("backspaces")
+        text, to_original = _take_back(text)
+    present = _non_ascii(text)
+    if "\u202e" in present:
+        text, step = _turn_around(text)
+        if step is not None:
+            warnings.add("bidi")
+            to_original = _compose(to_original, step)
             present = _non_ascii(text)
+    if present and SUSPECT.search(text) is not None and (pieces := find_mojibake(text)):
+        warnings.add("mojibake")
+        text, step = _join(pieces, text)
+        to_original = _compose(to_original, step)
+        present = _non_ascii(text)
+    if not present.isdisjoint(look.ODD_APOSTROPHES) or "`" in text:
+        if sum(1 for _ in _ODD_APOSTROPHE.finditer(text)) >= _MIN_APOSTROPHES:
+            warnings.add("fancy_quotes")
+        if "`" in text:
+            text = _BACKTICK.sub("'", text)
+    # Before odd spaces become plain ones: the kind of space may be all that parts words from letters.
+    if maybe_spaced(text if present.isdisjoint(look.ODD_SPACES) else _spaces_plain(text)):
+        gaps, letters = find_gaps(text, splitter)
+        if letters >= _MIN_SPACED:
+            warnings.add("spaced_letters")
+        if gaps:
+            text, step = _drop(gaps, text)
+            to_original = _compose(to_original, step)
     changes = {c: new for c in present if (new := _replacement(c)) is not None}
     if changes:
-        if not _ZERO_WIDTH.isdisjoint(changes) and _IN_WORD.search(text):
-            warnings.add("zero_width")
-        if not changes.keys().isdisjoint(_C1) or any("\ud800" <= c <= "\udfff" for c in changes):
-            warnings.add("mojibake")
+        _warn_of(text, changes, warnings)
         text, step = _map_characters(text, changes)
         to_original = _compose(to_original, step)
-        present = (present - changes.keys()).union(*changes.values())
+        present = (present - changes.keys()).union(*map(_non_ascii, changes.values()))
+    decorated = False
     if any(map(_MARK.match, present)):
-        text, step = _compose_marks(text)
+        text, step, decorated = _compose_marks(text)
+        if decorated:
+            warnings.add("combining_marks")
         to_original = _compose(to_original, step)
-    if not _LOOKALIKE_SET.isdisjoint(present):
-        folded = _fold_homoglyphs(text)
-        if folded != text:
-            warnings.add("homoglyphs")
-            text = folded
+        present = _non_ascii(text)
+    if present:
+        text = _fold_letters(text, present, decorated, warnings)
     if "\ufffd" in present:
         warnings.add("mojibake")
     return text, to_original
 
 
-def _non_ascii(text: str) -> set[str]:
-    """Return the distinct characters above U+007F."""
-    return set(text.encode("utf-8", "surrogatepass").translate(None, _ASCII_BYTES).decode("utf-8", "surrogatepass"))
+def _spaces_plain(text: str) -> str:
+    for space in look.ODD_SPACES:
+        text = text.replace(space, " ")
+    return text
 
 
-def normalise(text: str) -> Normalised:
+def normalise(text: str, splitter: Splitter | None = None) -> Normalised:
     r"""Return the normal form of `text` with the map back and the warnings.
 
-    Idempotent on the text; linear in its length; never raises on a str (lone surrogates become U+FFFD).
+    `splitter`: finds the words in letters set apart by single spaces; without one these stay as they are. Idempotent
+    on the text; linear in its length; never raises on a str (lone surrogates become U+FFFD).
 
     >>> normalise("\u201cIt\u2019s\u201d").text
     '"It\'s"'
@@ -316,17 +465,17 @@ def normalise(text: str) -> Normalised:
     >>> n.text, n.original_span(5, 7)
     ('soft fish', (6, 7))
     """
-    if text.isascii():
+    if text.isascii() and "\b" not in text and "`" not in text and not maybe_spaced(text):
         return Normalised(text, None, ())
     given = text
     warnings: set[str] = set()
     to_original: _Map | None = None
     for _ in range(_MAX_PASSES):
         before = text
-        text, step = _one_pass(text, _non_ascii(text), warnings)
+        text, step = _one_pass(text, splitter, warnings)
         to_original = _compose(to_original, step)
         # Length-preserving replacements cannot make new work; anything else is looked at again.
-        if text == before or (step is None and not warnings):
+        if text == before or (step is None and not warnings and not maybe_spaced(text)):
             break
     if to_original is not None and len(text) == len(given):
         identity = np.arange(len(given) + 1)

@@ -13,6 +13,7 @@ import numpy as np
 from detector.furniture import find_ignored
 from detector.normalise import Normalised, normalise
 from detector.results import Ignored
+from detector.spaced import Splitter
 from detector.words import BOUNDARY, Tokens, segment_ends, tokenise
 
 
@@ -35,10 +36,21 @@ class Prepared:
         first = self.ends[number - 1] if number else 0
         return int(self.tokens.starts[first]), int(self.tokens.ends[self.ends[number] - 1])
 
+    def original_segments(self) -> list[tuple[int, int]]:
+        """Return the half-open offsets of all segments in the given text, in order and apart."""
+        found: list[tuple[int, int]] = []
+        before = 0
+        for number in range(len(self.ends)):
+            start, end = self.normal.original_span(*self.segment_range(number))
+            # Two of them can touch one stretch that the map knows as a whole (writing turned around).
+            found.append((max(start, before), end))
+            before = end
+        return found
 
-def prepare(text: str) -> Prepared:
-    """Return the text made ready; any str is taken. Time is linear in the length."""
-    normal = normalise(text)
+
+def prepare(text: str, splitter: Splitter | None = None) -> Prepared:
+    """Return the text made ready; any str is taken. `splitter`: as in `normalise`. Time is linear in the length."""
+    normal = normalise(text, splitter)
     ignored = tuple(find_ignored(normal.text))
     tokens = tokenise(normal.text, [(i.start, i.end) for i in ignored])
     return Prepared(normal, ignored, tokens, segment_ends(tokens))

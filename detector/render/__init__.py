@@ -102,10 +102,16 @@ _IGNORED = {
 }
 
 _WARNINGS = {
-    "homoglyphs": "letters of other alphabets that look like Latin ones",
-    "zero_width": "invisible characters",
+    "backspaces": "letters that a backspace takes back",
     "bidi": "characters that turn the writing direction",
+    "combining_marks": "accents and marks on letters of English words",
+    "fancy_quotes": "odd characters for apostrophes",
+    "homoglyphs": "letters of other alphabets that look like Latin ones",
     "mojibake": "garbled characters, as from a wrong encoding",
+    "soft_hyphens": "invisible hyphens within words",
+    "spaced_letters": "words with their letters set apart",
+    "styled_letters": "full-width, mathematical or circled letters",
+    "zero_width": "invisible characters",
 }
 
 
