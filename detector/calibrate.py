@@ -2,7 +2,7 @@
 
 The article model is a logistic regression over ten numbers that say how high its segments score, how evenly, how
 long it is, and how well its neighbouring words go together. Length is among them because the mean of few noisy
-segments proves less than the same mean of many.
+segments proves less than the same mean of many. The joined model takes its log odds and the examiner's numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.association import SURPRISING
+from detector.results import KINDS
 
 FEATURE_NAMES = (
     "mean_logit",
@@ -27,6 +28,16 @@ FEATURE_NAMES = (
     "surprising_share",
     "log_frequency",
     "unknown_share",
+)
+JOINED_NAMES = (
+    "screen_log_odds",
+    "mean_spun",
+    "top_half_spun",
+    "top_spun",
+    "replaced",
+    "replaced_share",
+    "log_words",
+    "mean_spun_by_length",
 )
 _TYPICAL_LOG_WORDS = 5.5  # the log of about 250 words, near the middle of the training texts: centres the interaction
 _LOG_WORDS_LIMITS = (3.5, 7.0)  # 33 to 1,100 words, the lengths in training: nothing is extrapolated beyond
@@ -48,14 +59,11 @@ def article_features(
     limited = np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)
     weights = segment_words / segment_words.sum()
     mean = float(limited @ weights)
-    order = np.argsort(-limited, kind="stable")
-    taken = np.cumsum(weights[order])
-    half = np.clip(0.5 - (taken - weights[order]), 0.0, weights[order])  # weight of each segment within the top half
     log_words = float(np.clip(np.log(segment_words.sum()), *_LOG_WORDS_LIMITS))
     return np.array(
         [
             mean,
-            float(limited[order] @ half) / 0.5,
+            _top_half_mean(limited, weights),
             float(limited.max()),
             float(weights @ (logits > 0)),
             log_words,
@@ -68,6 +76,53 @@ def article_features(
     )
 
 
+def joined_features(
+    screen_log_odds: float,
+    kind_logits: NDArray[np.float32],
+    token_logits: NDArray[np.float32],
+    pieces: NDArray[np.int64],
+    words: int,
+) -> NDArray[np.float64]:
+    """Return the numbers that the joined article model looks at, shape (len(JOINED_NAMES),), in that order.
+
+    `screen_log_odds`: of the article, from the screen. `kind_logits`: shape (segments, kinds) and `token_logits`: shape
+    (pieces,), of the segments that were examined, at least one piece. `pieces`: shape (segments,), how many each has.
+    `words`: of the whole article.
+    """
+    spun = np.clip(spun_log_odds(kind_logits), -_LOGIT_LIMIT, _LOGIT_LIMIT)
+    weights = pieces / pieces.sum()
+    mean = float(spun @ weights)
+    replaced = float(np.mean(sigmoid(token_logits.astype(np.float64))))
+    log_words = float(np.clip(np.log(words), *_LOG_WORDS_LIMITS))
+    return np.array(
+        [
+            float(np.clip(screen_log_odds, -_LOGIT_LIMIT, _LOGIT_LIMIT)),
+            mean,
+            _top_half_mean(spun, weights),
+            float(spun.max()),
+            float(np.log((replaced + 1e-3) / (1.0 - replaced + 1e-3))),  # 1e-3: one piece in a thousand is none
+            float(np.mean(token_logits > 0.0)),
+            log_words,
+            mean * (log_words - _TYPICAL_LOG_WORDS),
+        ]
+    )
+
+
+def spun_log_odds(kind_logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the log odds of `spun` against all other kinds; `kind_logits`: shape (segments, kinds)."""
+    at = KINDS.index("spun")
+    logits = np.asarray(kind_logits, dtype=np.float64)
+    return np.asarray(logits[:, at] - np.logaddexp.reduce(np.delete(logits, at, axis=1), axis=1))
+
+
+def _top_half_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Return the mean of the highest values that hold half of the weight; `weights` sum to 1."""
+    order = np.argsort(-values, kind="stable")
+    taken = np.cumsum(weights[order])
+    half = np.clip(0.5 - (taken - weights[order]), 0.0, weights[order])  # weight of each value within the top half
+    return float(values[order] @ half) / 0.5
+
+
 def sigmoid(log_odds: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-x)) without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64))))
@@ -75,31 +130,32 @@ def sigmoid(log_odds: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ArticleModel:
-    """A logistic regression; `weights` and `means`, `scales`: shape (features,); all from the model's config."""
+    """A logistic regression; `weights`, `means`, `scales`: shape (features,); all from the model's config."""
 
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     scales: NDArray[np.float64]
     bias: float
+    names: tuple[str, ...] = FEATURE_NAMES
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ArticleModel:
-        """Read the model from its JSON form.
+    def from_config(cls, config: Mapping[str, Any], names: tuple[str, ...] = FEATURE_NAMES) -> ArticleModel:
+        """Read the model of the features `names` from its JSON form.
 
         Raises:
             ValueError: the features are not those of this version.
         """
-        if tuple(config["features"]) != FEATURE_NAMES:
+        if tuple(config["features"]) != names:
             raise ValueError(f"article model: features {config['features']} are not those of this version")
         weights, means, scales = (np.asarray(config[n], dtype=np.float64) for n in ("weights", "means", "scales"))
-        if {weights.shape, means.shape, scales.shape} != {(len(FEATURE_NAMES),)}:
-            raise ValueError(f"article model: expected {len(FEATURE_NAMES)} weights, means and scales")
-        return cls(weights, means, scales, float(config["bias"]))
+        if {weights.shape, means.shape, scales.shape} != {(len(names),)}:
+            raise ValueError(f"article model: expected {len(names)} weights, means and scales")
+        return cls(weights, means, scales, float(config["bias"]), names)
 
     def to_config(self) -> dict[str, Any]:
         """Return the JSON form that `from_config` reads."""
         return {
-            "features": list(FEATURE_NAMES),
+            "features": list(self.names),
             "weights": self.weights.tolist(),
             "means": self.means.tolist(),
             "scales": self.scales.tolist(),

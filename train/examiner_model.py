@@ -1,0 +1,87 @@
+"""The examiner's network: a small BERT encoder with two heads over the same tokens.
+
+The token head tells for each WordPiece whether a spinner put it there (replaced-token detection as in ELECTRA, Clark et
+al. 2020: a spinner is a bad generator). The kind head tells which of `detector.results.KINDS` the whole window is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from detector.results import KINDS
+
+
+class ExaminerConfig(BertConfig):  # type: ignore[misc]  # transformers is untyped
+    """A BertConfig with the kinds of the second head; `head_dropout`: 0..1, before both heads."""
+
+    model_type = "detect_spin_examiner"
+
+    def __init__(self, kinds: tuple[str, ...] = KINDS, head_dropout: float = 0.1, **others: Any) -> None:
+        super().__init__(**others)
+        self.kinds = list(kinds)
+        self.head_dropout = head_dropout
+
+
+@dataclass
+class ExaminerOutput(ModelOutput):  # type: ignore[misc]
+    """`token_logits`: float, shape (batch, tokens), log odds of "replaced". `kind_logits`: (batch, kinds)."""
+
+    token_logits: Tensor | None = None
+    kind_logits: Tensor | None = None
+
+
+class ExaminerModel(PreTrainedModel):  # type: ignore[misc]
+    """Encoder and two linear heads; the kind head sees the mean token and the mean of the replaced-looking ones."""
+
+    config_class = ExaminerConfig
+    base_model_prefix = "encoder"
+    _supports_sdpa = True
+
+    def __init__(self, config: ExaminerConfig) -> None:
+        super().__init__(config)
+        self.encoder = BertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.token_head = nn.Linear(config.hidden_size, 1)
+        self.kind_head = nn.Linear(2 * config.hidden_size, len(config.kinds))
+        self.post_init()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> ExaminerOutput:
+        """Return the logits; `input_ids`, `attention_mask` (0 = padding): int64, shape (batch, tokens)."""
+        hidden = self.dropout(self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
+        token_logits = self.token_head(hidden).squeeze(-1)
+        mask = attention_mask.to(hidden.dtype)
+        mean = (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
+        # Attention pooling by the token head itself: what looks replaced decides about the window.
+        focus = torch.softmax(
+            token_logits.masked_fill(attention_mask == 0, -1e4), dim=1
+        )  # -1e4: fits into half precision
+        kind_logits = self.kind_head(torch.cat([mean, (hidden * focus.unsqueeze(-1)).sum(1)], dim=1))
+        return ExaminerOutput(token_logits=token_logits, kind_logits=kind_logits)
+
+    @classmethod
+    def from_encoder(cls, folder: Path, layers: int | None = None) -> ExaminerModel:
+        """Return a model with the weights of a saved BERT encoder, its heads new; `layers`: keep the first so many.
+
+        Raises:
+            OSError: `folder` holds no such model.
+        """
+        config = BertConfig.from_pretrained(folder)
+        settings = config.to_dict()
+        settings.pop("model_type", None)
+        settings.pop("architectures", None)
+        # No dropout within the encoder: on CPUs its random numbers cost more than the layers, and a run sees most
+        # windows once.
+        settings |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        if layers is not None:
+            settings["num_hidden_layers"] = layers
+        model = cls(ExaminerConfig(**settings))
+        source = BertModel.from_pretrained(folder, add_pooling_layer=False)
+        model.encoder.load_state_dict({k: v for k, v in source.state_dict().items() if k in model.encoder.state_dict()})
+        return model
