@@ -56,4 +56,52 @@ def attacks(
         click.echo(str(path))
 
 
-COMMANDS = (attacks,)
+@click.command()
+@click.argument("labelled", metavar="LABELLED", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_option
+@click.option("--target-fpr", type=float, help="Share of texts that are not spun that may be flagged, such as 0.001.")
+@click.option("--target-precision", type=float, help="Share of the flagged that must be spun, such as 0.99.")
+@click.option("--prevalence", type=float, help="Share of spun texts in your stream, for --target-precision.")
+@click.option("--confidence", type=float, default=0.95, help="With which the target must be met.")
+@click.option("--name", default="fitted", help="What results call this operating point.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: NAME.json]")
+@click.option("--text-column", default="text")
+@click.option("--label-column", default="label")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes; the numbers do not depend on it.")
+def calibrate(
+    labelled: Path,
+    model: str | None,
+    target_fpr: float | None,
+    target_precision: float | None,
+    prevalence: float | None,
+    confidence: float,
+    name: str,
+    out: Path | None,
+    text_column: str,
+    label_column: str,
+    workers: int,
+) -> None:
+    """Fit an operating point to your own stream; refuses where the texts are too few, and says how many it takes.
+
+    LABELLED is JSON lines, CSV or Parquet with a text and a label (spun or not; human texts alone need none, for
+    --target-fpr). Use the file that this writes with --operating-point FILE. See docs/calibration.md.
+    """
+    from eval import calibrate as fitting
+
+    point = fitting.calibrate(
+        labelled,
+        fitting.Target(target_fpr, target_precision, prevalence),
+        name,
+        model=model,
+        confidence=confidence,
+        text_column=text_column,
+        label_column=label_column,
+        workers=workers,
+    )
+    path = out or Path(f"{name}.json")
+    fitting.write(point, path)
+    click.echo(fitting.to_text(point))
+    click.echo(str(path))
+
+
+COMMANDS = (attacks, calibrate)
