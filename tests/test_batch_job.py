@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detector import SpinDetector
-from detector.batch import job, readers, writers
+from detector.batch import job, pool, readers, writers
 from detector.batch.job import Counts, JobError, JobOptions, Summary, run_job
 from detector.batch.readers import ColumnError, ReadOptions
 from detector.cli import ExitCode
@@ -221,17 +221,17 @@ class Deadly:
 
 def start_deadly_worker(*arguments: Any) -> None:
     START_WORKER(*arguments)
-    job._detector = Deadly(job._detector)
+    pool._detector = Deadly(pool._detector)
 
 
-START_WORKER = job._start_worker
+START_WORKER = pool._start_worker
 
 
 @POSIX
 def test_a_row_that_kills_its_worker_is_an_error_and_the_others_are_scored(
     tmp_path: Path, detector: SpinDetector, texts: list[str], monkeypatch
 ):
-    monkeypatch.setattr(job, "_start_worker", start_deadly_worker)
+    monkeypatch.setattr(pool, "_start_worker", start_deadly_worker)
     path = write_rows(tmp_path / "a.jsonl", [*texts, "deadly", *texts])
     watcher = Watcher()
     run_job(JobOptions((str(path),), tmp_path / "out.jsonl", workers=2, model=str(tiny().folder)), watcher)

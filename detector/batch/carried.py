@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from detector.batch.files import open_arrow
 from detector.batch.inputs import Input
+from detector.batch.remote import is_url, name_of
 from detector.batch.rows import ColumnError, ReadOptions
 from detector.batch.tables import csv_header
-from detector.reading import display_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 
 def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schema, bool]:
@@ -32,9 +35,10 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
     for item in inputs:
         if item.kind == "parquet":
             try:
-                with pa.OSFile(os.fsencode(item.path)) as raw:
+                with open_arrow(item.path) as raw:
                     schema = pq.read_schema(raw)
-            except (OSError, ValueError):
+            except Exception:  # it is reported when it is read
+                logger.debug("%s", name_of(item.path), exc_info=not is_url(item.path))
                 continue
             if options.id_column in schema.names:
                 of_id = schema.field(options.id_column).type
@@ -44,7 +48,7 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
             integer_ids = False
             if item.kind == "jsonl" and options.keep_all:
                 raise ColumnError(
-                    f"{display_name(item.path)}: JSON lines have no schema; for Parquet output name the columns "
+                    f"{name_of(item.path)}: JSON lines have no schema; for Parquet output name the columns "
                     "with --keep, or write JSONL"
                 )
             names: Sequence[str] = options.keep
@@ -62,7 +66,7 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
                     merged = pa.unify_schemas([pa.schema([known]), pa.schema([one])], promote_options="permissive")
                 except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                     raise ColumnError(
-                        f"{display_name(item.path)}: column {one.name!r} is {one.type} here and {known.type} in a file "
+                        f"{name_of(item.path)}: column {one.name!r} is {one.type} here and {known.type} in a file "
                         "before it; keep other columns, or write JSONL"
                     ) from error
                 fields[one.name] = merged.field(0)

@@ -45,6 +45,7 @@ Examples:
 INPUT is a file, a glob or a folder: JSON lines, CSV and Parquet with a text a row, .txt, .md and .html with one text
 each; also compressed (.gz, .zst). - is JSON lines from standard input. The output is JSON lines or Parquet by its
 ending, and appears under its name when it is complete. After an interruption, the same command with --resume goes on.
+Inputs and output can be URLs (s3://, gs://, https:// ...), given what detect-spin[remote] installs.
 """
 
 _EPILOG = """\b
@@ -78,7 +79,9 @@ def _check_delimiter(_context: click.Context, _parameter: click.Parameter, value
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="FILE", required=True, help="Where to: a name ending in .jsonl or .parquet.")
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, help="Where to: a name or URL ending in .jsonl or .parquet."
+)
 @click.option("--text-column", metavar="NAME", default="text", help="Column or field with the text.")
 @click.option(
     "--id-column",
@@ -136,6 +139,12 @@ def _check_delimiter(_context: click.Context, _parameter: click.Parameter, value
 @click.option("--resume", is_flag=True, help="Continue an interrupted job; without one begin a new one.")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted job left, and begin again.")
 @click.option(
+    "--work-dir",
+    metavar="DIR",
+    default=None,
+    help="Where finished work is kept until it is uploaded, for an output at a URL.  [default: the current folder]",
+)
+@click.option(
     "--summary",
     metavar="FILE",
     default=None,
@@ -174,6 +183,7 @@ def command(
     checkpoint_rows: int,
     resume: bool,
     restart: bool,
+    work_dir: str | None,
     summary: str | None,
     fail_on: str | None,
     no_progress: bool,
@@ -188,13 +198,19 @@ def command(
     if len(set(keep)) < len(keep) or ("all" in keep and len(keep) > 1):
         raise click.BadParameter("name each column once, or only all", param_hint="--keep")
     set_up_logging(PROGRAM, verbose, quiet)
-    from detector.batch.job import JobError, JobOptions, run_job, use_one_thread
-    from detector.batch.readers import ColumnError, ReadOptions
+    from detector.batch.job import JobError, JobOptions, run_job
+    from detector.batch.pool import use_one_thread, use_system_memory
+    from detector.batch.remote import is_url, local_path
+    from detector.batch.rows import ColumnError, ReadOptions
 
     use_one_thread()
+    use_system_memory()
+    output = local_path(output)
+    if work_dir is not None and not is_url(output):
+        raise click.BadParameter("only for an output at a URL; others keep it beside them", param_hint="--work-dir")
     options = JobOptions(
         inputs=inputs,
-        output=Path(output),
+        output=Path(work_dir or "", output.rsplit("/", 1)[-1]) if is_url(output) else Path(output),
         read=ReadOptions(
             text_column=text_column,
             id_column=id_column or "id",
@@ -212,6 +228,7 @@ def command(
         checkpoint_rows=checkpoint_rows,
         resume=resume,
         restart=restart,
+        upload_to=output if is_url(output) else None,
     )
     bar = not (no_progress or quiet) and is_terminal(sys.stderr)
     watcher = _Bar() if bar else _Log(quiet)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
+from detector.batch.remote import DriverError, find, is_url, local_path, name_of, plain_path, reason
 from detector.reading import HTML_SUFFIXES, STDIN, display_name
 
 Kind: TypeAlias = Literal["jsonl", "csv", "parquet", "text", "html"]
@@ -29,13 +30,17 @@ _KNOWN = (
 
 
 class Input(NamedTuple):
-    """A file to read, or why there is none. `path`: as given or found, `-` for standard input."""
+    """A file to read, or why there is none.
+
+    `path`: as given or found, perhaps a URL, `-` for standard input. `version`: of a file at a URL.
+    """
 
     path: str
     kind: Kind | None
     size: int = 0
     mtime_ns: int = 0
     error: str | None = None
+    version: str = ""
 
     @property
     def is_table(self) -> bool:
@@ -47,11 +52,17 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[Input]:
     """Yield the inputs that the arguments name, in their order: files, globs (sorted), folders (sorted, recursive).
 
     In folders and globs only files of a known ending count; hidden ones and links in a circle are left out. A file
-    named by itself that cannot be used comes with its `error`.
+    named by itself that cannot be used comes with its `error`. All of them can be URLs.
+
+    Raises:
+        DriverError: a URL needs a package that is not installed.
     """
-    for argument in arguments:
+    for argument in map(local_path, arguments):
         if argument == STDIN:
             yield Input(STDIN, "jsonl")
+        elif is_url(argument):
+            name = name_of(argument)
+            yield from _or_nothing(_at_url(argument), f"{name}: no file of a known kind here", argument)
         elif Path(argument).is_dir():
             yield from _or_nothing(_walk(argument), f"{display_name(argument)}: no file of a known kind in this folder")
         elif glob.has_magic(argument) and not Path(argument).exists():
@@ -98,8 +109,6 @@ def _walk(folder: str) -> Iterator[Input]:
 
 def _look_at(path: str) -> Input:
     name = display_name(path)
-    if "://" in path:
-        return Input(path, None, error=f"{name}: remote inputs are not read yet; copy it here and name the copy")
     try:
         found = Path(path).stat()
     except FileNotFoundError:
@@ -111,6 +120,23 @@ def _look_at(path: str) -> Input:
     if kind is None:
         return Input(path, None, error=f"{name}: of no known kind; there can be {_KNOWN}")
     return Input(path, kind, found.st_size, found.st_mtime_ns)
+
+
+def _at_url(url: str) -> Iterator[Input]:
+    name = name_of(url)
+    try:
+        for found in find(url):
+            kind = kind_of(plain_path(found.url))
+            if kind is not None:
+                yield Input(found.url, kind, found.size, version=found.version)
+            elif found.url == url:
+                yield Input(url, None, error=f"{name}: of no known kind; there can be {_KNOWN}")
+    except DriverError:
+        raise
+    except FileNotFoundError:
+        yield Input(url, None, error=f"{name}: no such file, or the server cannot be reached; check the URL")
+    except Exception as error:  # every driver has errors of its own
+        yield Input(url, None, error=f"{name}: cannot be read: {reason(error)}; check the URL and your rights")
 
 
 def kind_of(path: str) -> Kind | None:

@@ -13,6 +13,7 @@ from detector.batch.carried import kept_schema
 from detector.batch.files import Progress, read_file_text
 from detector.batch.inputs import Input, find_inputs
 from detector.batch.parquet import column_values, to_ipc
+from detector.batch.remote import name_of
 from detector.batch.rows import (
     CHUNK_CHARACTERS,
     CHUNK_ROWS,
@@ -29,7 +30,7 @@ from detector.batch.rows import (
     plain_id,
 )
 from detector.batch.tables import read_table
-from detector.reading import STDIN, display_name
+from detector.reading import STDIN
 
 __all__ = [
     "CHUNK_CHARACTERS",
@@ -96,7 +97,7 @@ class _ChunkReader:
         self._bytes = 0
 
     def read(self, item: Input, number: int, skip: int) -> Iterator[Chunk]:
-        name = display_name(item.path)
+        name = name_of(item.path)
         if item.is_table:
             yield from self.flush()
             strict = not self.seen_table

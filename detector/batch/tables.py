@@ -6,22 +6,25 @@ import csv
 import io
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from detector.batch.files import Progress, open_binary, why
+from detector.batch.files import Progress, may_pass, open_binary, why
 from detector.batch.inputs import COMPRESSED, Input
 from detector.batch.parquet import read_parquet
+from detector.batch.remote import is_url, name_of, plain_path
 from detector.batch.rows import ColumnError, MissingColumnError, ReadOptions, Row, check_columns, listed, plain_id
 from detector.errors import InputError
-from detector.reading import DEFAULT_MAX_BYTES, display_name
+from detector.reading import DEFAULT_MAX_BYTES
 
 MAX_RECORD_BYTES = 4 * DEFAULT_MAX_BYTES
 """Longest line of JSONL, in bytes: a text of the longest length scored, at UTF-8's four bytes a character."""
 
 _HEAD = 20  # records of the first JSONL input of which one must have the text's field: else its name is wrong
+_PAUSES = (1.0, 4.0)  # seconds before a remote file is tried again, from the row where it broke
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 logger = logging.getLogger(__name__)
@@ -30,24 +33,40 @@ logger = logging.getLogger(__name__)
 def read_table(item: Input, options: ReadOptions, skip: int, strict: bool, progress: Progress) -> Iterator[Row]:
     """Yield the rows of a table but the first `skip`; a file that breaks ends with a row that says so."""
     readers: dict[str, Callable[..., Iterator[Row]]] = {"jsonl": _jsonl, "csv": _csv, "parquet": read_parquet}
-    name = display_name(item.path)
+    name = name_of(item.path)
     count = skip
-    try:
-        rows = readers[str(item.kind)](item, name, options, skip, progress, strict)
-        for row in rows:
-            count += 1
-            yield row
-    except ColumnError as error:
-        if strict:
-            raise
-        yield Row(None, None, str(error), broken=True)
-    except Exception as error:  # damaged files make libraries raise almost anything
-        where, step = "", "mend or leave out the file"
-        if count:
-            where, step = f" after row {count:,}", "the rows before it were scored, mend the file for the others"
-        logger.debug("%s", name, exc_info=True)
-        message = f"{name}: cannot be read{where}: {why(error)}; {step}"
-        yield Row(None, None, message, broken=True)
+    failures, failed_at = 0, -1
+    while True:
+        try:
+            rows = readers[str(item.kind)](item, name, options, count, progress, strict)
+            for row in rows:
+                count += 1
+                yield row
+            return
+        except ColumnError as error:
+            if strict:
+                raise
+            yield Row(None, None, str(error), broken=True)
+            return
+        except Exception as error:  # damaged files make libraries raise almost anything
+            failures = failures + 1 if count == failed_at else 1
+            failed_at = count
+            if not may_pass(item.path, error) or failures > len(_PAUSES):
+                yield _broken(name, count, error)
+                return
+            logger.info("%s: %s after row %d; trying again", name, why(error), count)
+            time.sleep(_PAUSES[failures - 1])
+            progress.bytes = 0
+
+
+def _broken(name: str, count: int, error: Exception) -> Row:
+    """Return the last row of a file that breaks."""
+    where, step = "", "mend or leave out the file"
+    if count:
+        where, step = f" after row {count:,}", "the rows before it were scored, mend the file for the others"
+    logger.debug("%s", name, exc_info=None if is_url(name) else error)  # drivers put keys into their messages
+    message = f"{name}: cannot be read{where}: {why(error)}; {step}"
+    return Row(None, None, message, broken=True)
 
 
 # --- JSON lines ---
@@ -113,7 +132,8 @@ def _json_type(value: Any) -> str:
 
 
 def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Progress, _strict: bool) -> Iterator[Row]:
-    stem = Path(item.path).with_suffix("") if Path(item.path).suffix.lower() in COMPRESSED else Path(item.path)
+    path = Path(plain_path(item.path))
+    stem = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
     delimiter = options.delimiter or ("\t" if stem.suffix.lower() == ".tsv" else ",")
     encoding = options.encoding or "utf-8"
     if encoding == "utf-8":
@@ -165,5 +185,5 @@ def csv_header(item: Input, options: ReadOptions) -> list[str]:
     except MissingColumnError as error:
         return error.found
     except Exception:  # it is reported when it is read
-        logger.debug("%s", display_name(item.path), exc_info=True)
+        logger.debug("%s", name_of(item.path), exc_info=True)
     return []
