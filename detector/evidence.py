@@ -34,6 +34,7 @@ class EvidenceSettings:
     `phrase_odds`: weight of the log odds of words and phrases that spinners favour (`PhraseOdds`).
     `surprise`: log odds per unit of negative association, added to both words of a pair. `known_phrase`: log odds per
     token of a phrase in the table of substitutions. `scale`: log odds of a phrase at which its score is 0.63.
+    `examiner`: weight of the examiner's log odds that a word was replaced, in models that have an examiner.
     """
 
     start: float
@@ -42,6 +43,7 @@ class EvidenceSettings:
     surprise: float
     known_phrase: float
     scale: float
+    examiner: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -259,6 +259,7 @@ def fit(
     tokenizer = load_tokenizer(folder)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(out / "tokenizer.json"))
+    (out / "recipe.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     windows = make_windows(training_documents(documents, settings), settings, data, tokenizer)
     log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
     torch.manual_seed(settings.seed)

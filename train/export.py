@@ -282,19 +282,24 @@ def fit_segment_calibration(logits: Floats, labels: NDArray[np.bool_], weights: 
 
 
 def operating_points(fitted: FittedScreen, min_words: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return thresholds as probabilities, and how they came about, from cross-fitted scores of human training texts.
-
-    A threshold is the highest of: the one that the promised share of all human texts exceeds, the same with every set
-    weighing alike, and for each set of _SMALLEST_SET texts or more the one that _HUMAN_SETS_ALLOWED times the promised
-    share exceeds.
-    """
+    """Return the screen's thresholds, from cross-fitted scores of the human training texts (see `thresholds`)."""
     human = [
         (d.table, s)
         for d, s in zip(fitted.encoded, fitted.cross_fitted.tolist(), strict=True)
         if d.table.startswith("human/") and d.label == "original" and d.words >= min_words
     ]
-    tables = np.array([t for t, _ in human])
-    scores = np.array([s for _, s in human])
+    return thresholds(np.array([t for t, _ in human]), np.array([s for _, s in human]))
+
+
+def thresholds(
+    tables: NDArray[np.str_], scores: Floats, smallest_set: int = _SMALLEST_SET
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return thresholds as probabilities, and how they came about, from held-out log odds of human texts.
+
+    A threshold is the highest of: the one that the promised share of all texts exceeds, the same with every set
+    weighing alike, and for each set of `smallest_set` texts or more the one that _HUMAN_SETS_ALLOWED times the promised
+    share exceeds. `tables`: the set of each text.
+    """
     names, sizes = np.unique(tables, return_counts=True)
     even = np.zeros(len(scores))
     for name, size in zip(names, sizes, strict=True):
@@ -304,7 +309,7 @@ def operating_points(fitted: FittedScreen, min_words: int) -> tuple[dict[str, fl
     for point, rate in TARGET_RATES.items():
         candidates = {"pooled": upper_quantile(scores, rate), "even": upper_quantile(scores, rate, even)}
         for name, size in zip(names, sizes, strict=True):
-            if size >= _SMALLEST_SET:
+            if size >= smallest_set:
                 candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED * rate)
         decisive = max(candidates, key=lambda k: candidates[k])
         # The detector rounds probabilities to six places: the threshold is the next one above what may not be flagged.

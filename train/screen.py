@@ -53,6 +53,7 @@ class Settings:
     association: Mapping[str, int]
     article: Mapping[str, float]
     evidence: Mapping[str, float]
+    join: Mapping[str, float]
 
     @classmethod
     def read(cls, path: Path = DEFAULT_RECIPE) -> Settings:
@@ -490,8 +491,14 @@ class ScreenSystem:
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=DEFAULT_RECIPE)
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of tables; default ../shared/data.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to write.")
-def command(recipe: Path, data: Path | None, out: Path) -> None:
-    """Train the screen and write a model folder."""
+@click.option(
+    "--examiner",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="Folder of `python -m train examiner`: joins it to the screen.",
+)
+def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None) -> None:
+    """Train the screen, join the examiner to it if there is one, and write a model folder."""
     from train.export import check_export, write_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -504,3 +511,7 @@ def command(recipe: Path, data: Path | None, out: Path) -> None:
     write_model(out, fitted, training_documents(documents, settings), data, settings, time.monotonic() - started)
     difference = check_export(out, fitted, [d.text for d in documents[:: max(1, len(documents) // 200)]])
     log.info("%s written; largest difference of a probability %.5f", out, difference)
+    if examiner:
+        from train.join import join_models
+
+        log.info("joined: %s", join_models(out, fitted, documents, examiner, settings))

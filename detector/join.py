@@ -1,0 +1,106 @@
+"""The screen and the examiner -> one answer. The screen clears what is surely clean, the rest is examined.
+
+Most articles of any stream are clean and cost the screen a millisecond; the examiner takes a hundred times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.calibrate import JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
+from detector.examiner import NOT_EXAMINED, Examined, Examiner
+from detector.results import KINDS
+from detector.segment import Prepared
+from detector.store import ModelFolder
+
+_OTHERS = [number for number, kind in enumerate(KINDS) if kind != "spun"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What both models together say of an article.
+
+    `log_odds`: of spinning. `other_kinds`: shape (kinds - 1,), the shares of the kinds but `spun`, sum 1. `segments`:
+    shape (segments,), log odds of each. `examined`: what the examiner said.
+    """
+
+    log_odds: float
+    other_kinds: NDArray[np.float64]
+    segments: NDArray[np.float64]
+    examined: Examined
+
+
+class Join:
+    """Decides what is examined and joins the two models' numbers; all settings are in the model's config."""
+
+    def __init__(self, folder: ModelFolder, config: Mapping[str, Any]) -> None:
+        """Read `config`, the section `join`; the examiner itself is loaded when the first article needs it.
+
+        Raises:
+            KeyError, TypeError, ValueError: settings are missing or of another version.
+            ModelError: the folder has no valid examiner.
+        """
+        self.gate = float(config["gate"])
+        self.cleared = float(config["cleared"])
+        self._article = ArticleModel.from_config(config["article"], JOINED_NAMES)
+        self._most_segments = int(config["most_segments"])
+        self._segment = np.asarray(config["segment"], dtype=np.float64)
+        self._kind_scale = float(config["kind_scale"])
+        if self._segment.shape != (3,) or self._most_segments < 1:
+            raise ValueError("join: expected three numbers in `segment` and at least one segment")
+        self.examiner = Examiner(folder)
+
+    def judge(
+        self, prepared: Prepared, screen_log_odds: float, segment_logits: NDArray[np.float64], words: int
+    ) -> Judged | None:
+        """Return what both models say, or None if the screen clears the article.
+
+        `segment_logits`: shape (segments,), the screen's. `words`: of the article.
+        """
+        if screen_log_odds < self.gate:
+            return None
+        chosen = chosen_segments(len(segment_logits), self._most_segments)
+        examined = self.examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen])
+        features = features_of(screen_log_odds, examined, words)
+        if features is None:
+            return None
+        kinds = np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets))[_OTHERS] * self._kind_scale
+        odds = np.exp(kinds - kinds.max())
+        segments = self._segment[0] * segment_logits + self._segment[2]
+        segments[chosen] += self._segment[1] * spun_log_odds(examined.kind_logits)
+        return Judged(float(self._article.log_odds(features)), odds / odds.sum(), segments, examined)
+
+
+def chosen_segments(count: int, most: int) -> list[int]:
+    """Return the segments of an article to examine: all, or `most` of them spread evenly.
+
+    >>> chosen_segments(3, 5), chosen_segments(10, 4)
+    ([0, 1, 2], [0, 3, 6, 9])
+    """
+    return list(range(count)) if count <= most else np.linspace(0, count - 1, most).round().astype(int).tolist()
+
+
+def features_of(screen_log_odds: float, examined: Examined, words: int) -> NDArray[np.float64] | None:
+    """Return the joined model's features, shape (len(JOINED_NAMES),); None if the examined segments have no piece."""
+    pieces = np.diff(examined.offsets)
+    if not pieces.sum():
+        return None
+    return joined_features(screen_log_odds, examined.kind_logits, examined.token_logits, pieces, words)
+
+
+def token_evidence(
+    examined: Examined, starts: NDArray[np.int64], ends: NDArray[np.int64], weight: float
+) -> NDArray[np.float64]:
+    """Return evidence of replacement for each word, shape (words,); 0 for words that were not examined.
+
+    `starts`, `ends`: offsets of the words in the normal text. `weight`: evidence per unit of log odds, which are
+    limited to -4..4: beyond it is all the same to a reader.
+    """
+    logits = examined.word_logits(starts, ends)
+    evidence = weight * np.clip(logits, -4.0, 4.0)  # 4: 98 %
+    return np.where(logits == NOT_EXAMINED, 0.0, evidence)

@@ -1,0 +1,275 @@
+"""Fits what joins the screen and the examiner: gate, article model, segments, kinds, thresholds.
+
+All of it is fitted on texts that neither model has seen: the examiner held their groups out, and the screen's scores
+are cross-fitted. The examiner is run as it will be at run time, through the exported network.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.calibrate import JOINED_NAMES, ArticleModel, spun_log_odds
+from detector.examiner import Examiner
+from detector.join import chosen_segments, features_of
+from detector.results import KINDS
+from detector.segment import prepare
+from detector.store import open_model, write_manifest
+from train.corpora import Document
+from train.examiner import Settings as ExaminerSettings
+from train.examiner import training_documents as examiner_documents
+from train.export import TARGET_RATES, thresholds, upper_quantile
+from train.screen import SPUN, FittedScreen, Floats, Settings, inner_fold
+
+log = logging.getLogger(__name__)
+RECIPE_FILE = "recipe.json"
+"""In the examiner's folder: the recipe it was trained by, which says what it has not seen."""
+_OTHERS = [k for k, kind in enumerate(KINDS) if kind != SPUN]
+_SMALLEST_SET = 100
+"""Texts of a set from which it sets a threshold of its own; lower than the screen's, since a fifth is left of each."""
+
+
+@dataclass(frozen=True)
+class Examinations:
+    """What the examiner says of the texts that it has not seen and that pass the gate.
+
+    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)); `kinds`: mean
+    logits of the kinds, shape (texts, kinds). One row a segment: `segment_text` (index of the row above),
+    `segment_screen`, `segment_spun`: the log odds of both models.
+    """
+
+    rows: NDArray[np.int64]
+    features: Floats
+    kinds: Floats
+    segment_text: NDArray[np.int64]
+    segment_screen: Floats
+    segment_spun: Floats
+
+
+def unseen(fitted: FittedScreen, documents: Sequence[Document], settings: ExaminerSettings) -> NDArray[np.bool_]:
+    """Return which of the fitted documents the examiner has seen nothing of: real ones, no group of its training."""
+    groups = {d.group for d in examiner_documents(documents, settings)}
+    real = {d.id for d in documents if not d.licence_nc}
+    return np.array([d.id in real and d.group not in groups for d in fitted.encoded])
+
+
+def examine(
+    fitted: FittedScreen, texts: Mapping[str, str], wanted: NDArray[np.int64], examiner: Examiner, most_segments: int
+) -> Examinations:
+    """Run the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id."""
+    begins = np.searchsorted(fitted.segment_owner, np.arange(len(fitted.encoded) + 1))
+    rows: list[int] = []
+    owners: list[int] = []
+    features, kinds, screens, spuns = [], [], [], []
+    for row in wanted.tolist():
+        document = fitted.encoded[row]
+        prepared = prepare(texts[document.id])
+        chosen = chosen_segments(len(prepared.ends), most_segments)
+        examined = examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen])
+        found = features_of(float(fitted.cross_fitted[row]), examined, document.words)
+        if found is None:
+            continue
+        screen = fitted.segment_logits[begins[row] : begins[row + 1]][chosen]
+        owners += [len(rows)] * len(chosen)
+        screens.append(screen)
+        spuns.append(spun_log_odds(examined.kind_logits))
+        kinds.append(np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets)))
+        rows.append(row)
+        features.append(found)
+    return Examinations(
+        np.array(rows), np.array(features), np.array(kinds, dtype=np.float64), np.array(owners),
+        np.concatenate(screens), np.concatenate(spuns),
+    )  # fmt: skip
+
+
+def article_weights(
+    tables: Sequence[str], spun: NDArray[np.bool_], population: Mapping[str, int], settings: Settings
+) -> Floats:
+    """Return the weight of each examined text: its table's mass over the texts that the table has, cleared ones too.
+
+    So a table most of whose texts are cleared weighs little here, and the probability holds for all texts. The two
+    sides have the weights that the recipe's prevalence gives them.
+    """
+    share = settings.article["prevalence"]
+    mass = {t: settings.mass.get(t, 0.2) for t in population}  # 0.2: as for the screen, a small table's
+    total = {s: sum(m for t, m in mass.items() if t.startswith("spun/") == s) for s in (True, False)}
+    weights = np.array([mass[t] / population[t] for t in tables])
+    weights[spun] *= share / total[True]
+    weights[~spun] *= (1.0 - share) / total[False]
+    return weights
+
+
+def fit_logistic(features: Floats, labels: NDArray[np.bool_], weights: Floats, penalty: float) -> ArticleModel:
+    """Fit a weighted logistic regression on standardised features."""
+    from sklearn.linear_model import LogisticRegression
+
+    means, scales = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)  # 1e-6: constant columns
+    # Scaled to the mean weight 1, so that the penalty means the same whatever the number of texts.
+    model = LogisticRegression(C=1.0 / penalty, max_iter=5000)
+    model.fit((features - means) / scales, labels, sample_weight=weights / weights.mean())
+    return ArticleModel(model.coef_[0].astype(np.float64), means, scales, float(model.intercept_[0]), JOINED_NAMES)
+
+
+def cross_fit(
+    features: Floats, labels: NDArray[np.bool_], weights: Floats, groups: Sequence[str], settings: Settings
+) -> Floats:
+    """Return the log odds of each text by a model that was fitted without its group."""
+    fold = np.array([inner_fold(g, int(settings.article["inner_folds"])) for g in groups])
+    result = np.zeros(len(labels))
+    for held in np.unique(fold):
+        rows = fold != held
+        model = fit_logistic(features[rows], labels[rows], weights[rows], settings.article["penalty"])
+        result[~rows] = model.log_odds(features[~rows])
+    return result
+
+
+def fit_kind_scale(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the scale of the other kinds' logits by which they are calibrated, and their balanced accuracy.
+
+    `logits`: shape (texts, kinds - 1); `labels`: column of each text's kind.
+    """
+    from scipy.optimize import minimize_scalar
+
+    balance = 1.0 / np.bincount(labels, minlength=logits.shape[1])[labels]
+
+    def loss(log_scale: float) -> float:
+        scaled = np.exp(log_scale) * logits
+        chosen = scaled[np.arange(len(labels)), labels] - np.logaddexp.reduce(scaled, axis=1)
+        return -float(balance @ chosen)
+
+    scale = float(np.exp(minimize_scalar(loss, bounds=(-4.0, 2.0), method="bounded").x))  # 0.02 to 7.4: wide enough
+    right = logits.argmax(axis=1) == labels
+    return scale, float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
+
+
+def join_models(
+    folder: Path, fitted: FittedScreen, documents: Sequence[Document], checkpoint: Path, settings: Settings
+) -> dict[str, Any]:
+    """Add the examiner of `checkpoint` to the model folder, fit the join, and set the thresholds anew.
+
+    Returns what was measured on the unseen texts; it also goes into the manifest.
+
+    Raises:
+        ValueError: the exported network differs from the checkpoint.
+    """
+    from train.examiner_model import ExaminerModel
+    from train.export_examiner import export_examiner
+
+    examiner_settings = ExaminerSettings(**json.loads((checkpoint / RECIPE_FILE).read_text(encoding="utf-8")))
+    model = ExaminerModel.from_pretrained(checkpoint)
+    texts = {d.id: d.text for d in documents}
+    sample = [d.text[:2000] for d in documents[:: max(1, len(documents) // 40)]]
+    exported = export_examiner(
+        model, checkpoint / "tokenizer.json", folder, texts=sample, max_tokens=examiner_settings.max_tokens
+    )
+    log.info("exported: %s", exported)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    config["examiner"] = {"max_tokens": examiner_settings.max_tokens}
+    _write(folder, config, manifest)
+    examiner = Examiner(open_model(folder))
+
+    rules = settings.join
+    min_words = int(settings.article["min_words"])
+    human = np.array([d.table.startswith("human/") for d in fitted.encoded])
+    long_enough = np.array([d.words >= min_words for d in fitted.encoded])
+    gate = upper_quantile(fitted.cross_fitted[human & long_enough], rules["examined_human_share"])
+    new = unseen(fitted, documents, examiner_settings) & long_enough
+    examined = examine(
+        fitted, texts, np.flatnonzero(new & (fitted.cross_fitted >= gate)), examiner, int(rules["most_segments"])
+    )
+    encoded = fitted.encoded
+    tables = [encoded[r].table for r in examined.rows]
+    groups = [encoded[r].group for r in examined.rows]
+    spun = np.array([encoded[r].label == SPUN for r in examined.rows])
+    population: dict[str, int] = {}
+    for i in np.flatnonzero(new):
+        population[encoded[i].table] = population.get(encoded[i].table, 0) + 1
+    log.info("gate %.3f: %d of %d unseen texts examined", gate, len(spun), new.sum())
+    weights = article_weights(tables, spun, population, settings)
+    held_out = cross_fit(examined.features, spun, weights, groups, settings)
+    article = fit_logistic(examined.features, spun, weights, settings.article["penalty"])
+
+    log_odds = np.full(len(encoded), -np.inf)
+    log_odds[new] = fitted.cross_fitted[new] - 100.0  # 100: the cleared below all examined ones, in the screen's order
+    log_odds[examined.rows] = held_out
+    people = new & human
+    points, details = thresholds(
+        np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], _SMALLEST_SET
+    )
+    lowest = min(points.values())
+    segment = _fit_segments(examined, spun, weights)
+    other = ~spun
+    kind_of = np.array([KINDS.index(encoded[r].label) for r in examined.rows])
+    scale, accuracy = fit_kind_scale(
+        examined.kinds[other][:, _OTHERS], np.array([_OTHERS.index(k) for k in kind_of[other]])
+    )
+    measured = {
+        "gate": _gate_table(fitted, new, gate),
+        "flagged": _flagged(encoded, log_odds, new, points),
+        "kinds_balanced_accuracy_examined": round(accuracy, 4),
+        "export": asdict(exported),
+        "thresholds": details,
+    }
+    config["operating_points"] = points
+    config["evidence"] = dict(settings.evidence)
+    config["join"] = {
+        "gate": gate,
+        "cleared": float(np.log(lowest / (1.0 - lowest)))
+        - 1e-3,  # 1e-3: what the screen clears is below every threshold
+        "most_segments": int(rules["most_segments"]),
+        "article": article.to_config(),
+        "segment": segment,
+        "kind_scale": scale,
+    }
+    manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": details}
+    _write(folder, config, manifest)
+    return measured
+
+
+def _fit_segments(examined: Examinations, spun: NDArray[np.bool_], weights: Floats) -> list[float]:
+    """Return (screen's weight, examiner's weight, bias) of a segment's log odds, at even odds of the examined ones."""
+    from sklearn.linear_model import LogisticRegression
+
+    labels = spun[examined.segment_text]
+    per_segment = weights[examined.segment_text] / np.bincount(examined.segment_text)[examined.segment_text]
+    for side in (labels, ~labels):
+        per_segment[side] /= per_segment[side].sum()
+    features = np.stack([examined.segment_screen, examined.segment_spun], axis=1)
+    model = LogisticRegression(C=1.0).fit(features, labels, sample_weight=per_segment * len(labels))
+    return [*(float(c) for c in model.coef_[0]), float(model.intercept_[0])]
+
+
+def _gate_table(fitted: FittedScreen, new: NDArray[np.bool_], gate: float) -> dict[str, list[float]]:
+    """Return for each table the unseen texts and the share of them that is examined."""
+    result: dict[str, list[float]] = {}
+    for table in sorted({fitted.encoded[i].table for i in np.flatnonzero(new)}):
+        scores = np.array([fitted.cross_fitted[i] for i in np.flatnonzero(new) if fitted.encoded[i].table == table])
+        result[table] = [len(scores), round(float(np.mean(scores >= gate)), 4)]
+    return result
+
+
+def _flagged(
+    encoded: Sequence[Any], log_odds: Floats, new: NDArray[np.bool_], points: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Return for each table the share flagged at each operating point, cross-fitted."""
+    with np.errstate(over="ignore"):
+        probability = 1.0 / (1.0 + np.exp(-log_odds))
+    result: dict[str, dict[str, float]] = {}
+    unseen_rows = np.flatnonzero(new).tolist()
+    for table in sorted({encoded[i].table for i in unseen_rows}):
+        rows = [i for i in unseen_rows if encoded[i].table == table]
+        result[table] = {p: round(float(np.mean(probability[rows] >= points[p])), 4) for p in TARGET_RATES}
+    return result
+
+
+def _write(folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    (folder / "config.json").write_bytes((json.dumps(config, indent=2) + "\n").encode("utf-8"))
+    write_manifest(folder, str(manifest["name"]), {"training": manifest["training"]})
