@@ -27,6 +27,7 @@ from detector.evidence import (
     find_phrases,
     token_evidence,
 )
+from detector.foreign import close_share
 from detector.gate import FUNCTION_WORDS, check_shares, not_text
 from detector.operating_point import OperatingPoint, as_operating_point, settle
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
@@ -154,7 +155,7 @@ class SpinDetector:
         is_word = ids != BOUNDARY
         words = int(np.count_nonzero(is_word))
         function_share = float(np.count_nonzero(self._is_english[ids])) / max(words, 1)
-        reason = check_shares(prepared.normal.text, function_share, words)
+        reason = check_shares(prepared.counted_text(), function_share, words, close_share(prepared.tokens))
         if words < self._min_words and (
             reason is None or (reason in (Reason.NOT_ENGLISH, Reason.NOT_PROSE) and words < _FEWEST_WORDS)
         ):

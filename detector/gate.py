@@ -1,7 +1,7 @@
 """Whether a text can be scored at all: is it text, English, prose?
 
-Every rule is a share over the whole text, so that it costs microseconds on an article. The language identifier is
-asked only where the share of English function words leaves a doubt.
+Every rule is a share over the whole text or its lines, so that it costs microseconds on an article. The language
+identifier is asked only where the share of English function words leaves a doubt.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from detector.prose import Layout, find_layout
 from detector.results import Reason
 
 # Frequent English function words, without those that are frequent in another language of the Latin script as well
@@ -40,6 +41,7 @@ UNKNOWN_ENGLISH_SHARE = (
     0.03  # below it, and with no clear answer of the identifier, the text is of some language it does not know
 )
 MIN_CONFIDENCE = 0.4  # of the identifier: transliterated Hindi gets 0.11 "en", real answers on 40 words 0.6 and more
+MAX_CLOSE_SHARE = 0.1  # of words of Scots and creoles: own texts in them 0.16 to 0.34, English tables 0.05 at most
 SURELY_PROSE_SHARE = 0.12  # own samples of code without long comments: 0.00 to 0.09
 SURELY_PROSE_MARKS = 0.15  # 99.8 % of news have less than 0.12 of their bytes outside letters and space
 MIN_PROSE_SHARE = 0.05  # racing tips, price tables, lists of names and keywords lie below; reference lists around it
@@ -136,15 +138,21 @@ def check(text: object, lowered_words: Sequence[str]) -> Reason | None:
     return check_shares(text, language_share(lowered_words), len(lowered_words))
 
 
-def check_shares(text: str, function_share: float, words: int) -> Reason | None:
-    """Return the same for a text whose number of words and share of FUNCTION_WORDS, in [0, 1], are known already."""
+def check_shares(text: str, function_share: float, words: int, close_share: float = 0.0) -> Reason | None:
+    """Return the same for a text whose number of words and share of FUNCTION_WORDS, in [0, 1], are known already.
+
+    `close_share`: of words of languages close to English, as from `foreign.close_share`.
+    """
     if not text or text.isspace():
         return Reason.EMPTY
     if binary_like(text):
         return Reason.NOT_TEXT
-    if not _english(text, function_share):
+    layout = find_layout(text)
+    if layout is Layout.ITEMS:
+        return Reason.NOT_PROSE
+    if close_share > MAX_CLOSE_SHARE or not _english(text, function_share):
         return Reason.NOT_PROSE if _is_list(text, words) else Reason.NOT_ENGLISH
-    return None if _prose(text, function_share) else Reason.NOT_PROSE
+    return None if layout is None and _prose(text, function_share) else Reason.NOT_PROSE
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detector.foreign import find_foreign, merge_ignored
 from detector.furniture import find_ignored
 from detector.normalise import Normalised, normalise
 from detector.results import Ignored
@@ -31,6 +32,18 @@ class Prepared:
         """The number of words that count (numbers included)."""
         return int(np.count_nonzero(self.tokens.special != BOUNDARY))
 
+    def counted_text(self) -> str:
+        """Return the normal form without what is ignored; all of it where nothing else is there."""
+        if not self.ignored:
+            return self.normal.text
+        at = 0
+        parts = []
+        for one in self.ignored:
+            parts.append(self.normal.text[at : one.start])
+            at = one.end
+        counted = "".join([*parts, self.normal.text[at:]])
+        return self.normal.text if not counted or counted.isspace() else counted
+
     def segment_range(self, number: int) -> tuple[int, int]:
         """Return the half-open offsets of a segment: from its first token to its last one."""
         first = self.ends[number - 1] if number else 0
@@ -51,6 +64,9 @@ class Prepared:
 def prepare(text: str, splitter: Splitter | None = None) -> Prepared:
     """Return the text made ready; any str is taken. `splitter`: as in `normalise`. Time is linear in the length."""
     normal = normalise(text, splitter)
-    ignored = tuple(find_ignored(normal.text))
+    ignored = find_ignored(normal.text)
     tokens = tokenise(normal.text, [(i.start, i.end) for i in ignored])
-    return Prepared(normal, ignored, tokens, segment_ends(tokens))
+    if foreign := find_foreign(normal.text, tokens):
+        ignored = merge_ignored(ignored, foreign)
+        tokens = tokenise(normal.text, [(i.start, i.end) for i in ignored])
+    return Prepared(normal, tuple(ignored), tokens, segment_ends(tokens))

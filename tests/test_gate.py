@@ -33,7 +33,6 @@ ENGLISH = {
     "recipe": "Preheat the oven to 180 C. Cream 100 g butter with 80 g sugar until light, then beat in 2 eggs. Fold in the flour and a pinch of salt, spoon into a tin and bake for 25 minutes or until golden.",
     "lower-cased science": "we show that the mean field @xmath12 of the lattice is stable for @xmath13 . in this case the solution of eq . ( 4 ) is unique , and the energy of the ground state is given by the sum over all modes .",
     "simple": "my name is petr i live in small town with my family . i like very much play football and i have two brother they is older than me . every day we go to the school by bus .",
-    "verse": "The tide goes out, the tide comes in,\nThe gulls are on the wall,\nAnd nobody knows where the ships have been,\nAnd nobody knows at all.",
 }
 
 OTHER_LANGUAGES = {
@@ -54,6 +53,7 @@ OTHER_LANGUAGES = {
 }  # fmt: skip
 
 NOT_PROSE = {
+    "verse": "The tide goes out, the tide comes in,\nThe gulls are on the wall,\nAnd nobody knows where the ships have been,\nAnd nobody knows at all.",
     "python": "import os\nimport sys\n\ndef read_lines(path, skip=0):\n    with open(path) as f:\n        lines = [line.rstrip() for line in f if line.strip()]\n    return lines[skip:]\n\n"
     "class Counter:\n    def __init__(self, start=0):\n        self.value = start\n        self.seen = {}\n\n    def add(self, key, n=1):\n        if key not in self.seen:\n            self.seen[key] = 0\n"
     "        self.seen[key] += n\n        return self.value\n\nif __name__ == '__main__':\n    c = Counter()\n    for line in read_lines(sys.argv[1]):\n        c.add(line.split(',')[0])\n    print(c.value)\n",
