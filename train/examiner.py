@@ -198,7 +198,10 @@ def train(windows: Windows, model: ExaminerModel, settings: Settings, out: Path,
     shares = table_shares(windows, settings.mass, settings.sides)
     running: dict[str, float] = {}
     started, first = time.monotonic(), step
-    with (out / "log.jsonl").open("a", encoding="utf-8") as journal, tqdm(total=steps, initial=step) as bar:
+    with (
+        (out / "log.jsonl").open("a", encoding="utf-8") as journal,
+        tqdm(total=steps, initial=step, disable=None) as bar,
+    ):
         for rows in batches(windows, shares, step, steps, o["batch"], settings.seed):
             arrays = padded(windows, rows)
             ids, mask, labels = (torch.from_numpy(a).to(device) for a in arrays)
@@ -217,9 +220,8 @@ def train(windows: Windows, model: ExaminerModel, settings: Settings, out: Path,
             schedule.step()
             step += 1
             for name, part in parts.items():
-                running[name] = 0.98 * running.get(name, float(part)) + 0.02 * float(
-                    part
-                )  # 0.98: mean of about 50 steps
+                value = float(part.detach())
+                running[name] = 0.98 * running.get(name, value) + 0.02 * value  # 0.98: the mean of about 50 steps
             bar.update()
             if step % 20 == 0:
                 bar.set_postfix({name: f"{value:.3f}" for name, value in running.items()})
@@ -230,6 +232,7 @@ def train(windows: Windows, model: ExaminerModel, settings: Settings, out: Path,
                     **{k: round(v, 4) for k, v in running.items()},
                     "windows_per_s": round(speed, 1),
                 }
+                log.info("step %d of %d: %s", step, steps, record)
                 journal.write(json.dumps(record) + "\n")
                 journal.flush()
                 torch.save(

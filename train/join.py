@@ -152,9 +152,7 @@ def fit_kind_scale(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, fl
 def join_models(
     folder: Path, fitted: FittedScreen, documents: Sequence[Document], checkpoint: Path, settings: Settings
 ) -> dict[str, Any]:
-    """Add the examiner of `checkpoint` to the model folder, fit the join, and set the thresholds anew.
-
-    Returns what was measured on the unseen texts; it also goes into the manifest.
+    """Export the examiner of `checkpoint` into the model folder and join it to the screen (see `fit_join`).
 
     Raises:
         ValueError: the exported network differs from the checkpoint.
@@ -164,12 +162,28 @@ def join_models(
 
     examiner_settings = ExaminerSettings(**json.loads((checkpoint / RECIPE_FILE).read_text(encoding="utf-8")))
     model = ExaminerModel.from_pretrained(checkpoint)
-    texts = {d.id: d.text for d in documents}
     sample = [d.text[:2000] for d in documents[:: max(1, len(documents) // 40)]]
     exported = export_examiner(
         model, checkpoint / "tokenizer.json", folder, texts=sample, max_tokens=examiner_settings.max_tokens
     )
     log.info("exported: %s", exported)
+    return fit_join(folder, fitted, documents, examiner_settings, settings, {"export": asdict(exported)})
+
+
+def fit_join(
+    folder: Path,
+    fitted: FittedScreen,
+    documents: Sequence[Document],
+    examiner_settings: ExaminerSettings,
+    settings: Settings,
+    measured: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Join the exported examiner in the model folder to its screen: gate, article model, thresholds, config, manifest.
+
+    `documents`: all that either model was trained on or could have been. Returns `measured` with what was measured on
+    the unseen texts; it also goes into the manifest.
+    """
+    texts = {d.id: d.text for d in documents}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     config["examiner"] = {"max_tokens": examiner_settings.max_tokens}
@@ -212,10 +226,10 @@ def join_models(
         examined.kinds[other][:, _OTHERS], np.array([_OTHERS.index(k) for k in kind_of[other]])
     )
     measured = {
+        **measured,
         "gate": _gate_table(fitted, new, gate),
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_examined": round(accuracy, 4),
-        "export": asdict(exported),
         "thresholds": details,
     }
     config["operating_points"] = points

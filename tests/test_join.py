@@ -1,0 +1,152 @@
+"""The join of screen and examiner, fitted for real on the tiny model and the tiny examiner."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector import SpinDetector
+from detector.calibrate import JOINED_NAMES, joined_features, spun_log_odds
+from detector.errors import ModelError
+from detector.examiner import NOT_EXAMINED, Examined
+from detector.join import chosen_segments, token_evidence
+from detector.results import KINDS
+from detector.store import write_manifest
+from tests.tiny_model import tiny
+from train.examiner import Settings as ExaminerSettings
+from train.join import article_weights, fit_join, unseen
+
+EXAMINER = Path(__file__).parent / "data" / "tiny_examiner"
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with the tiny examiner; which has seen no group; half of the human texts pass."""
+    made = tiny()
+    folder = tmp_path_factory.mktemp("joined") / "tiny"
+    shutil.copytree(made.folder, folder)
+    for name in ("examiner.onnx", "tokenizer.json"):
+        shutil.copy(EXAMINER / name, folder / name)
+    recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
+    settings = replace(made.settings, join={"examined_human_share": 0.5, "most_segments": 4})
+    measured = fit_join(folder, made.fitted, made.documents, recipe, settings, {})
+    assert any(share == 1.0 for _, share in measured["gate"].values()), "the spun table passes the gate"
+    return folder
+
+
+def test_a_joined_model_scores_spun_text_above_honest_text(joined: Path) -> None:
+    detector = SpinDetector.load(joined)
+    rows = {label: [d.text for d in tiny().documents if d.label == label][:10] for label in ("spun", "original")}
+    means = {label: np.mean([r.probability for r in map(detector.score, texts)]) for label, texts in rows.items()}
+    assert means["spun"] > means["original"] + 0.3, means
+
+
+def test_what_the_screen_clears_is_below_every_threshold_and_not_examined(
+    joined: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = SpinDetector.load(joined)
+    join = detector._join
+    assert join is not None
+    examined = []
+    run = join.examiner.examine
+    monkeypatch.setattr(join.examiner, "examine", lambda *a: examined.append(1) or run(*a))
+    for text in [d.text for d in tiny().documents if d.label == "original"]:
+        before = len(examined)
+        result = detector.score(text)
+        if len(examined) == before and result.probability is not None:
+            assert result.probability < min(detector.operating_points.values())
+            assert result.spans == ()
+    assert 0 < len(examined) < len([d for d in tiny().documents if d.label == "original"])
+
+
+def test_the_result_of_a_joined_model_keeps_the_contract(joined: Path) -> None:
+    text = next(d.text for d in tiny().documents if d.label == "spun")
+    result = SpinDetector.load(joined).score(text)
+    assert result.kinds is not None and result.probability is not None
+    assert set(result.kinds) == set(KINDS)
+    assert sum(result.kinds.values()) == pytest.approx(1.0, abs=1e-5)
+    assert result.kinds["spun"] == pytest.approx(result.probability, abs=1e-6)
+    for span in result.spans:
+        assert text[span.start : span.end] == span.text
+        assert 0.0 <= span.score <= 1.0
+    assert all(0.0 <= s.probability <= 1.0 for s in result.segments)
+
+
+def test_one_text_scores_the_same_alone_and_among_others(joined: Path) -> None:
+    texts = [d.text for d in tiny().documents][::7]
+    detector = SpinDetector.load(joined)
+    alone = [SpinDetector.load(joined).score(t).to_dict() for t in texts[:3]]
+    assert [r.to_dict() for r in detector.score_batch(texts)][:3] == alone
+
+
+def test_the_manifest_says_what_was_measured(joined: Path) -> None:
+    training = json.loads((joined / "manifest.json").read_text(encoding="utf-8"))["training"]
+    assert training["examiner"]["held_out"] == 1.0
+    assert set(training["join"]) >= {"gate", "flagged", "thresholds"}
+
+
+def test_a_join_of_another_version_is_a_model_error(joined: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(joined, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["join"]["article"]["features"] = ["another"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_manifest(folder, "tiny", {})
+    with pytest.raises(ModelError, match="does not fit this version"):
+        SpinDetector.load(folder)
+
+
+def test_nothing_that_the_examiner_was_trained_on_takes_part_in_the_join() -> None:
+    made = tiny()
+    half = replace(ExaminerSettings.read(), held_out=0.5)
+    new = unseen(made.fitted, made.documents, half)
+    seen = {d.group for d in made.documents} - {d.group for d, n in zip(made.fitted.encoded, new, strict=True) if n}
+    assert 0 < new.sum() < len(new)
+    assert not {d.group for d, n in zip(made.fitted.encoded, new, strict=True) if n} & seen
+    assert not any("#" in d.id for d, n in zip(made.fitted.encoded, new, strict=True) if n), "simulated texts are none"
+
+
+def test_weights_of_examined_texts_leave_the_cleared_ones_their_part() -> None:
+    made = tiny()
+    population = {"spun/a": 10, "human/b": 1000}
+    weights = article_weights(["spun/a"] * 9 + ["human/b"] * 20, np.arange(29) < 9, population, made.settings)
+    assert weights[:9].sum() == pytest.approx(0.5 * 9 / 10)
+    assert weights[9:].sum() == pytest.approx(0.5 * 20 / 1000)
+
+
+def test_features_do_not_depend_on_the_order_of_the_segments() -> None:
+    rng = np.random.default_rng(3)
+    kinds, tokens = rng.normal(size=(5, 4)).astype(np.float32), rng.normal(size=60).astype(np.float32)
+    pieces = np.array([10, 14, 6, 20, 10])
+    order = rng.permutation(5)
+    one = joined_features(1.0, kinds, tokens, pieces, 300)
+    other = joined_features(1.0, kinds[order], tokens[::-1], pieces[order], 300)
+    assert one.shape == (len(JOINED_NAMES),)
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert spun_log_odds(np.array([[0.0, np.log(3.0), 0.0, 0.0]])) == pytest.approx(0.0)
+
+
+def test_examined_segments_are_spread_and_bounded() -> None:
+    for count in (1, 2, 24, 25, 1000):
+        chosen = chosen_segments(count, 24)
+        assert len(chosen) == min(count, 24)
+        assert chosen == sorted(set(chosen))
+        assert chosen[0] == 0 and chosen[-1] == count - 1
+
+
+def test_words_that_were_not_examined_get_no_evidence() -> None:
+    examined = Examined(
+        np.zeros((1, len(KINDS)), np.float32),
+        np.array([0, 4]),
+        np.array([3, 8]),
+        np.array([9.0, -1.0], np.float32),
+        np.array([0, 2]),
+    )
+    evidence = token_evidence(examined, np.array([0, 4, 20]), np.array([3, 8, 25]), 0.5)
+    assert evidence.tolist() == [2.0, -0.5, 0.0]  # 9 is limited to 4
+    assert NOT_EXAMINED < -4.0
