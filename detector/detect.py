@@ -1,6 +1,7 @@
 """The detector: the one place that joins the steps.
 
-text -> prepare (normalise, furniture, tokens, segments) -> gate -> screen -> calibrate -> evidence -> SpinResult
+text -> prepare (normalise, furniture, tokens, segments) -> gate -> screen -> (if it cannot clear the text) examiner
+-> calibrate -> evidence -> SpinResult
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from detector.evidence import (
 )
 from detector.foreign import close_share
 from detector.gate import FUNCTION_WORDS, check_shares, not_text
+from detector.join import Join, Judged
+from detector.join import token_evidence as examiner_evidence
 from detector.operating_point import OperatingPoint, as_operating_point, settle
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
 from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
@@ -84,6 +87,7 @@ class SpinDetector:
             self._kind_scale = float(config["kinds"]["scale"])
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
+            self._join = Join(folder, config["join"]) if "join" in config else None
             self._check_shapes()
             for name, value in points.items():
                 if not 0.0 < value <= 1.0:
@@ -169,19 +173,28 @@ class SpinDetector:
         features = article_features(
             logits, segment_words, associations, *self._association.word_statistics(ids[is_word])
         )
-        probability = round(float(self._article.probability(features)), _ROUNDING)
-        segment_probabilities = sigmoid((logits - self._segment_shift) / self._segment_scale).round(_ROUNDING)
+        log_odds = float(self._article.log_odds(features))
+        other_kinds = self._kind_scale * kind_logits
+        other_kinds = np.exp(other_kinds - other_kinds.max())
+        segment_log_odds = (logits - self._segment_shift) / self._segment_scale
+        judged = self._join.judge(prepared, log_odds, logits, words) if self._join else None
+        if judged:
+            log_odds, other_kinds, segment_log_odds = judged.log_odds, judged.other_kinds, judged.segments
+        elif self._join:
+            log_odds = min(log_odds, self._join.cleared)
+        probability = round(float(sigmoid(log_odds)), _ROUNDING)
+        segment_probabilities = sigmoid(segment_log_odds).round(_ROUNDING)
         spun_looking = segment_probabilities >= 0.5  # 0.5: where a segment is as likely spun as not
         spans: tuple[Span, ...] = ()
         if spun_looking.any() and probability >= min(0.5, self.threshold):
-            spans = self._spans(text, prepared, ids, at, associations, spun_looking)
+            spans = self._spans(text, prepared, ids, at, associations, spun_looking, judged)
         return SpinResult(
             verdict=Verdict.SPUN if probability >= self.threshold else Verdict.CLEAN,
             reason=None,
             probability=probability,
             operating_point=self.operating_point,
             threshold=self.threshold,
-            kinds=self._kinds(kind_logits, probability),
+            kinds=self._kinds(other_kinds, probability),
             coverage=round(float(segment_words[spun_looking].sum() / words), _ROUNDING),
             words=words,
             model=self.model_id,
@@ -231,10 +244,8 @@ class SpinDetector:
             kinds += weights.astype(np.float32) @ self._kind_weights.take(ngrams.columns(bits), axis=0)
         return logits, kinds
 
-    def _kinds(self, logits: NDArray[np.float64], probability: float) -> dict[str, float]:
-        """Return P of each kind; `spun` is the article's probability, the others share the rest."""
-        logits = self._kind_scale * logits
-        odds = np.exp(logits - logits.max())
+    def _kinds(self, odds: NDArray[np.float64], probability: float) -> dict[str, float]:
+        """Return P of each kind; `spun` is the article's probability, the others share the rest as `odds` say."""
         rest = dict(zip((k for k in KINDS if k != "spun"), (odds / odds.sum()).tolist(), strict=True))
         kinds = {k: round(probability if k == "spun" else (1.0 - probability) * rest[k], _ROUNDING) for k in KINDS}
         kinds["original"] = round(max(0.0, kinds["original"] + 1.0 - sum(kinds.values())), _ROUNDING)
@@ -248,6 +259,7 @@ class SpinDetector:
         at: NDArray[np.int64],
         associations: NDArray[np.float64],
         spun_looking: NDArray[np.bool_],
+        judged: Judged | None,
     ) -> tuple[Span, ...]:
         """Return the phrases in spun-looking segments as spans of the given text."""
         normal, ends = prepared.normal, prepared.ends
@@ -266,10 +278,16 @@ class SpinDetector:
             )
             pairs = slice(*np.searchsorted(at, (begin, end - 1)))
             add_surprise(evidence, at[pairs] - begin, associations[pairs], self._evidence.surprise)
+            if judged:
+                evidence += examiner_evidence(
+                    judged.examined, starts_of[begin:end], ends_of[begin:end], self._evidence.examiner
+                )
             starts, stops = starts_of[begin:end].tolist(), ends_of[begin:end].tolist()
+            written = [normal.text[a:b] for a, b in zip(starts, stops, strict=True)]
+            words = [word.lower() for word in written]
             phrases: list[Phrase] = find_phrases(
                 evidence,
-                [normal.text[a:b].lower() for a, b in zip(starts, stops, strict=True)],
+                words,
                 (here == BOUNDARY) | ~spun_looking[first:last][segment_numbers(lengths)],
                 self._is_function[here],
                 self._substitutions,
