@@ -38,6 +38,7 @@ from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, s
 from detector.segment import Prepared, prepare
 from detector.spaced import WordSplitter
 from detector.store import ModelFolder, open_model
+from detector.suggest import Suggester, match_case
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
 DEFAULT_OPERATING_POINT = "balanced"
@@ -84,6 +85,7 @@ class SpinDetector:
                 raise ValueError(f"kinds {config['kinds']['names']} are not those of this version")
             table = json.loads(folder.file("substitutions.json").read_text(encoding="utf-8"))
             self._substitutions = Substitutions({str(k): [str(v) for v in values] for k, values in table.items()})
+            self._suggester = Suggester.read(folder, self._vocabulary, self._association)
             self._kind_scale = float(config["kinds"]["scale"])
             self._evidence = EvidenceSettings(**config["evidence"])
             self._min_words = int(config["min_words"])
@@ -299,7 +301,11 @@ class SpinDetector:
                 start, stop = normal.original_span(starts[phrase.first], stops[phrase.last - 1])
                 if spans and start < spans[-1].end:  # two normal characters can come from one given character
                     continue
-                spans.append(Span(start, stop, text[start:stop], round(phrase.score, _ROUNDING), phrase.suggestions))
+                suggestions = tuple(
+                    match_case(suggestion, written[phrase.first : phrase.last])
+                    for suggestion in self._suggester.suggest(words, phrase.first, phrase.last)
+                )
+                spans.append(Span(start, stop, text[start:stop], round(phrase.score, _ROUNDING), suggestions))
         return tuple(spans)
 
     def _ignored(self, prepared: Prepared) -> tuple[Ignored, ...]:

@@ -3,8 +3,7 @@
 The screen is linear, so the share of every n-gram in the score is known exactly. A token's evidence is what the n-grams
 over it add, each divided among its tokens; a phrase that does not go together (association) adds to both its words.
 Neighbouring tokens with enough evidence form a phrase; a known spun phrase around them completes it, so that a reader
-sees "top state leader" and not "state". Suggestions come from a table of substitutions mined from aligned pairs and
-lexicons.
+sees "top state leader" and not "state".
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.gate import FUNCTION_WORDS
-from detector.results import MAX_SUGGESTIONS
 from detector.screen import BLOCK_TOKENS
 from detector.words import BOUNDARY
 
@@ -48,12 +46,11 @@ class EvidenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Half-open token range with its score in [0, 1] and suggestions, best first."""
+    """Half-open token range with its score in [0, 1]."""
 
     first: int
     last: int
     score: float
-    suggestions: tuple[str, ...]
 
 
 _JOINING = (
@@ -62,9 +59,6 @@ _JOINING = (
 )
 JOINING_WORDS = FUNCTION_WORDS | frozenset(_JOINING.split())
 """Words that join the words of a phrase but are no evidence alone: the gate's, and those that other languages share."""
-
-_SHORTEST_PART = 5
-"""Letters of a single word that is put back within a phrase; function words are shorter, nearly all of them."""
 
 
 class Substitutions:
@@ -89,34 +83,6 @@ class Substitutions:
                 found.append((at, at + size))
             at += max(size, 1)
         return found
-
-    def suggest(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return what the phrase probably said, best first, or nothing.
-
-        The whole phrase is looked up first; else known parts are put back one by one and the rest is left standing.
-        """
-        whole = self.table.get(" ".join(words))
-        if whole:
-            return tuple(whole[:MAX_SUGGESTIONS])
-        # A single short word ("for", "has") stands for too many things to be put back without its neighbours.
-        parts = [(a, b) for a, b in self.longest_matches(words) if b - a > 1 or len(words[a]) >= _SHORTEST_PART]
-        if not parts:
-            return ()
-        suggestions: list[str] = []
-        for choice in range(3):  # the second and third best of the first part that has any
-            rebuilt: list[str] = []
-            done = 0
-            varied = False
-            for start, end in parts:
-                options = self.table[" ".join(words[start:end])]
-                pick = 0 if varied or choice >= len(options) else choice
-                varied = varied or pick > 0
-                rebuilt += [*words[done:start], options[pick]]
-                done = end
-            candidate = " ".join([*rebuilt, *words[done:]])
-            if candidate not in suggestions:
-                suggestions.append(candidate)
-        return tuple(suggestions[:MAX_SUGGESTIONS])
 
 
 def token_evidence(
@@ -222,7 +188,7 @@ def find_phrases(
             if a == b or evidence[a:b].max() < settings.start:
                 continue
             total = float(np.maximum(evidence[a:b], 0.0).sum())
-            phrases.append(Phrase(a, b, 1.0 - math.exp(-total / settings.scale), substitutions.suggest(words[a:b])))
+            phrases.append(Phrase(a, b, 1.0 - math.exp(-total / settings.scale)))
     return phrases
 
 

@@ -1,8 +1,7 @@
-"""Phrases: whole, in order, apart; what makes one, what joins two, what completes one; suggestions."""
+"""Phrases: whole, in order, apart; what makes one, what joins two, what completes one; known phrases."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import fields
 from itertools import pairwise
 
@@ -20,7 +19,6 @@ from detector.evidence import (
     find_phrases,
     token_evidence,
 )
-from detector.results import MAX_SUGGESTIONS
 from detector.screen import Screen, find_ngrams
 
 _VALUES = {"start": 1.0, "extend": 0.5, "surprise": 0.1, "known_phrase": 0.4, "scale": 2.0}
@@ -32,7 +30,7 @@ FUNCTION = frozenset({"a", "the", "was", "of", "in"})
 
 
 def phrases(words, evidence, substitutions=NOTHING, settings=SETTINGS):
-    """Phrases as (text, score, suggestions); "." breaks."""
+    """Phrases as (text, score); "." breaks."""
     words = words.split() if isinstance(words, str) else words
     found = find_phrases(
         np.array(evidence, float),
@@ -42,11 +40,11 @@ def phrases(words, evidence, substitutions=NOTHING, settings=SETTINGS):
         substitutions,
         settings,
     )
-    return [(" ".join(words[p.first : p.last]), p.score, p.suggestions) for p in found]
+    return [(" ".join(words[p.first : p.last]), p.score) for p in found]
 
 
 def texts(*args, **kwargs):
-    return [text for text, _, _ in phrases(*args, **kwargs)]
+    return [text for text, _ in phrases(*args, **kwargs)]
 
 
 # ------------------------------------------------------------------------------------------------------ phrases
@@ -163,7 +161,6 @@ def test_phrases_are_short_in_order_apart_and_without_breaks(drawn):
         assert phrase.last - phrase.first <= LONGEST_PHRASE
         assert 0 < phrase.score <= 1
         assert "." not in words[phrase.first : phrase.last]
-        assert phrase.suggestions == STATE_LEADER.suggest(words[phrase.first : phrase.last])
     assert all(a.last <= b.first for a, b in pairwise(found))
     # Every content word that is strong by itself is in a phrase.
     inside = {i for p in found for i in range(p.first, p.last)}
@@ -217,7 +214,7 @@ def test_surprise_falls_on_both_words_and_never_speaks_against_spinning():
     assert evidence.tolist() == [1.0, 1.5, 0.5, 0.0]
 
 
-# ------------------------------------------------------------------------------------------------- suggestions
+# ----------------------------------------------------------------------------------------------- known phrases
 
 TABLE = Substitutions(
     {
@@ -231,55 +228,8 @@ TABLE = Substitutions(
 )
 
 
-@pytest.mark.parametrize(
-    ("spun", "expected"),
-    [
-        ("top state leader", ("prime minister", "premier")),
-        ("philanthropic guide", ("humanitarian aid",)),
-        ("truce", ("ceasefire", "armistice", "peace", "quiet", "calm")),
-        ("the truce was concurred", ("the ceasefire was agreed", "the armistice was agreed", "the peace was agreed")),
-        ("concurred truce", ("agreed ceasefire", "agreed armistice", "agreed peace")),
-        ("of their boat", ()),
-    ],
-)
-def test_suggestions_put_known_parts_back_and_leave_the_rest(spun, expected):
-    assert TABLE.suggest(spun.split()) == expected
-
-
 def test_matches_are_the_longest_from_the_left():
     words = ["the", "top", "state", "leader", "of", "state", "in", "that", "frame", "of", "mind", "top", "state"]
     assert TABLE.longest_matches(words) == [(1, 4), (5, 6), (6, 11), (12, 13)]
     assert TABLE.longest_matches(words, shortest=2) == [(1, 4), (6, 11)]
     assert TABLE.longest_matches([]) == []
-
-
-@given(
-    st.lists(
-        st.sampled_from(["the", "top", "state", "leader", "truce", "concurred", "in", "that", "frame", "of", "mind"]),
-        max_size=14,
-    )
-)
-def test_suggestions_are_few_different_and_never_what_was_there(words):
-    found = TABLE.suggest(words)
-    assert len(found) <= MAX_SUGGESTIONS
-    assert len(set(found)) == len(found)
-    assert " ".join(words) not in found
-    for start, end in TABLE.longest_matches(words):
-        assert " ".join(words[start:end]) in TABLE.table
-
-
-def test_the_cost_grows_no_faster_than_the_text():
-    """A spun article of 5 MB once took five minutes: work over the whole text was done anew for each phrase."""
-
-    def seconds(copies):
-        words = ["the", "odd", "truce", "was", "concurred", "of", "late", "."] * copies
-        evidence = np.tile([NO, 1.5, NO, NO, 1.5, NO, 0.6, NO], copies)
-        started = time.process_time()
-        found = phrases(words, evidence)
-        assert len(found) >= copies
-        return time.process_time() - started
-
-    seconds(200)
-    # Four times the text; quadratic work takes sixteen times as long. The best of two, as others use the machine too.
-    few, many = (min(seconds(n), seconds(n)) for n in (8_000, 32_000))
-    assert many < 8 * few

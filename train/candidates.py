@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.spinners.function_words import function_words
-from train.spinners.lexicon import OPEN_CLASSES, WordNet, form_tags, lemmas
+from train.spinners.lexicon import OPEN_CLASSES, WordNet, lemmas
 
 Floats = NDArray[np.float32]
 FEATURES = ("mined", "mined_share", "trusted", "synonym", "near_synonym", "cosine", "log_frequency", "alike")
@@ -30,13 +30,30 @@ _SAME_CLASS_ONLY = 200  # neighbours looked at to find so many of the right word
 
 @lru_cache(maxsize=200_000)
 def analyses(word: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """Return (word class, lemma, Penn tags) of all open classes that the word form may have."""
-    return tuple(
-        (kind, lemma, tags)
-        for kind, found in lemmas(word).items()
-        for lemma in found
-        if (tags := form_tags(lemma, kind, word))
-    )
+    """Return (word class, lemma, Penn tags) of all open classes that the word form may have.
+
+    Only the usual form of a tag counts ("ports", though "port" can be a plural too); where a verb has no participle of
+    its own its past tense is one.
+    """
+    found = []
+    for kind, own_lemmas in lemmas(word).items():
+        for lemma in own_lemmas:
+            usual = usual_forms(lemma, kind)
+            tags = tuple(tag for tag, form in usual if form == word)
+            if tags:
+                found.append((kind, lemma, tags))
+    return tuple(found)
+
+
+@lru_cache(maxsize=200_000)
+def usual_forms(lemma: str, kind: str) -> tuple[tuple[str, str], ...]:
+    """Return (Penn tag, form) of all inflections, VBN always among those of a verb."""
+    import lemminflect
+
+    forms = {tag: values[0] for tag, values in lemminflect.getAllInflections(lemma, upos=kind).items() if values}
+    if "VBD" in forms:
+        forms.setdefault("VBN", forms["VBD"])
+    return tuple(forms.items())
 
 
 class Forms:
@@ -99,11 +116,16 @@ class Source:
             if self.embed is None or self._vectors is None:
                 out += [self._of(word, None) for word in block]
                 continue
-            cosines = self.embed(block) @ self._vectors.T
-            out += [self._of(word, row) for word, row in zip(block, cosines, strict=True)]
+            own = self.embed(block)
+            # The rows of words outside the vocabulary are needed for their few candidates only.
+            inside = np.array([word in self.number for word in block])
+            cosines = np.zeros((len(block), len(self.words)), np.float32)
+            cosines[inside] = own[inside] @ self._vectors.T
+            for word, row, vector, known in zip(block, cosines, own, inside.tolist(), strict=True):
+                out.append(self._of(word, row, None if known else vector))
         return out
 
-    def _of(self, word: str, cosines: Floats | None) -> Candidates:
+    def _of(self, word: str, cosines: Floats | None, vector: Floats | None = None) -> Candidates:
         own = analyses(word)
         roots = {lemma for _, lemma, _ in own} | {word}
         synonyms, near = self._by_wordnet(own)
@@ -113,6 +135,9 @@ class Source:
         mined, trusted = self.mined.get(word, {}), self.trusted.get(word, {})
         pool.update(o for table in (mined, trusted) for o in table if o in self.number)
         kept = sorted(c for c in pool if self._open[self.number[c]] and roots.isdisjoint({c, *_lemmas_of(c)}))
+        if vector is not None and cosines is not None and self._vectors is not None and kept:
+            places = [self.number[c] for c in kept]
+            cosines[places] = self._vectors[places] @ vector
         total = sum(mined.values())
         rows = [
             (
@@ -178,14 +203,12 @@ def rare_words(wordnet: WordNet, known: Iterable[str], vocabulary: Collection[st
 
     Those of a synset that holds a word of the vocabulary; and of `known`. Sorted.
     """
-    import lemminflect
-
     inside = set(vocabulary)
     found = {w for w in known if w.isalpha() and w.isascii() and w not in inside}
     for (lemma, kind), senses in wordnet.senses.items():
         if not (lemma.isalpha() and lemma.isascii() and len(lemma) > 3):
             continue
         if any(member in inside for sense in senses for member in sense if member != lemma):
-            forms = {form for values in lemminflect.getAllInflections(lemma, upos=kind).values() for form in values}
+            forms = {form for _, form in usual_forms(lemma, kind)}
             found |= {f for f in forms if f.isalpha() and f.islower() and f not in inside}
     return sorted(found)
