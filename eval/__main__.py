@@ -1,11 +1,11 @@
-"""`python -m eval COMMAND`: held-out reports, speed, and the shipped detector over the tables. Runs from a clone."""
+"""`python -m eval COMMAND`: reports on suites of texts, robustness, speed. Runs from a clone."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -45,79 +45,107 @@ def main(verbose: bool) -> None:
     r"""Evaluate detectors of spun text.
 
     \b
-    python -m eval first-report --quick --systems tortured,association,tfidf
+    python -m eval run own
     python -m eval bench
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s")
 
 
-@main.command("first-report")
+path_option = click.Path(dir_okay=False, exists=True, path_type=Path)
+
+
+@main.command()
+@click.argument("suite", metavar="SUITE|FILE")
 @data_option
 @out_option
-@click.option("--protocol", type=click.Choice(["leave-one-tool-out", "known-tool"]), default="leave-one-tool-out")
-@click.option("--systems", default="ours,tortured,association,tfidf", help="Names, or module:attribute for your own.")
-@click.option("--name", default="spin-en-v1", help="Title of the report.")
-@click.option("--quick", is_flag=True, help="Small samples, two folds: does it run? Two minutes, wide intervals.")
-@click.option("--pool-rows", type=click.IntRange(1), default=None, help="Human texts scored per table and round.")
-@click.option("--train-rows", type=click.IntRange(1), default=None, help="Human texts trained on per table and round.")
-@click.option("--folds", type=click.IntRange(2, 4), default=None, help="Human folds: models per left-out tool.")
-@click.option("--seed", type=int, default=SEED)
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes; the numbers do not depend on it.")
+@click.option("--model", default=None, help="Model folder or name, of `ours` [default: the shipped model].")
 @click.option(
-    "--scores", type=click.Path(file_okay=False, path_type=Path), help="Folder to keep scores in, outside git."
+    "--system", "systems", multiple=True, help="May be repeated; see docs/evaluation.md [default: the suite's]."
 )
-@click.option("--reuse", default="", help="Systems whose scores in --scores may be used instead of training again.")
-def first_report(
+@click.option("--scores", multiple=True, type=path_option, help="Scores made elsewhere: id, system, score, round.")
+@click.option("--spans", multiple=True, type=path_option, help="Spans made elsewhere: id, system, start, end.")
+@click.option("--train-ids", type=path_option, help="What the models behind --scores were trained on: id, round.")
+@click.option("--save-scores", type=click.Path(dir_okay=False, path_type=Path), help="Parquet to write all scores to.")
+@click.option("--changed-data", is_flag=True, help="Go on where the data are not those that the suite pins.")
+@click.option("--overlap/--no-overlap", default=True, help="Look for n-grams that test and training texts share.")
+@click.option("--pictures/--no-pictures", default=True)
+@click.option("--rows", type=click.IntRange(0), default=None, help="Texts per table, 0 = all [default: the suite's].")
+@click.option("--quick", is_flag=True, help="Small samples, two folds: does it run? Wide intervals.")
+@click.option("--seed", type=int, default=None, help="Of samples, folds and bootstrap [default: the suite's].")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes; the numbers do not depend on it.")
+@click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Folder to keep scores of rounds in.")
+@click.option("--reuse", default="", help="Systems whose scores in --store may be used instead of training again.")
+def run(
+    suite: str,
     data: Path | None,
     out: Path | None,
-    protocol: str,
-    systems: str,
-    name: str,
+    systems: tuple[str, ...],
+    seed: int | None,
+    rows: int | None,
     quick: bool,
-    pool_rows: int | None,
-    train_rows: int | None,
-    folds: int | None,
-    seed: int,
-    jobs: int,
-    scores: Path | None,
     reuse: str,
+    **options: Any,
 ) -> None:
-    """Train and judge systems on tools and writers that they have not seen; write or print the report."""
-    from eval import protocols, report
+    r"""Judge systems on a suite and write report.md, report.html, metrics.json and pictures.
+
+    \b
+    python -m eval run own
+    python -m eval run my.jsonl --system ours --system mine:score --out /tmp/report
+    python -m eval run leave-one-tool-out --scores scores.parquet
+    """
+    from eval import run as harness
+    from eval.suite import read_suite
+
+    chosen = harness.adjusted(read_suite(suite), seed=seed, rows=rows, quick=quick)
+    named = tuple(n for s in systems for n in _names(s))
+    wanted = harness.Options(systems=named, quick=quick, reuse=frozenset(_names(reuse)), **options)
+    _, files = harness.run(chosen, data or default_data_dir(), wanted, out)
+    for path in files:
+        click.echo(str(path))
+
+
+@main.command()
+@click.argument("suite")
+@data_option
+def pin(suite: str, data: Path | None) -> None:
+    """Write the digests of the present data into a suite's TOML."""
+    from eval import suite as suites
+
+    changed = suites.pin(suites.read_suite(suite), data or default_data_dir())
+    click.echo(f"{suite}: {changed} digests rewritten")
+
+
+@main.command("machine-paraphrase")
+@out_option
+@data_option
+@click.option("--model", default=None, help="Model folder or name, of `ours` [default: the shipped model].")
+@click.option("--system", "systems", multiple=True, default=("ours",), help="May be repeated.")
+@click.option("--file", type=path_option, help="A local copy (.parquet, .jsonl, .csv) [default: from the hub].")
+@click.option("--split", default="test", help="Of the corpus on the hub.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="At most so many rows, the first ones.")
+@click.option("--seed", type=int, default=SEED)
+def machine_paraphrase(
+    out: Path | None,
+    data: Path | None,
+    model: str | None,
+    systems: tuple[str, ...],
+    file: Path | None,
+    split: str,
+    limit: int | None,
+    seed: int,
+) -> None:
+    """Macro F1 per spinner and domain on the corpus of Wahle et al. (2022), laid out as in their paper."""
+    from eval import machine_paraphrase as adapter
+    from eval.blocks import to_markdown
     from eval.systems import load_system
-    from train.corpora import load_documents, read_seeds, remove_duplicates
 
     folder = data or default_data_dir()
-    names = _names(systems)
-    entrants = [load_system(n, folder, quick) for n in names]
-    settings = replace(protocols.QUICK if quick else protocols.Settings(), seed=seed)
-    settings = replace(
-        settings,
-        pool_rows=pool_rows or settings.pool_rows,
-        train_rows=train_rows or settings.train_rows,
-        folds=folds or settings.folds,
-    )
-    documents = load_documents(folder)
-    tables = sorted({d.table for d in documents})
-    if settings.deduplicated:
-        # A reprint in training and its twin among the scored would make a new writer out of a known one.
-        documents, dropped = remove_duplicates(documents, exclude=read_seeds(folder))
-        logging.getLogger(__name__).info("dropped %s", dropped)
-    found_by = protocols.read_search_phrases(folder)
-    documents += protocols.cut_search_phrases([d for d in documents if d.table == "spun/wild"], found_by)
-    rounds = protocols.build_rounds(documents, protocol, settings)
-    digest = report.digest_tables(folder, tables)
-    store = None
-    if scores:
-        store = protocols.ScoreStore(scores, f"{digest}|{protocol}|{settings}", frozenset(_names(reuse)))
-    found = protocols.run_rounds(entrants, rounds, documents, settings, jobs, store)
-    by_name = {system.name: values for system, values in zip(entrants, found, strict=True)}
-    summary = report.summarise(name, protocol, by_name, rounds, documents, settings, digest)
-    if out is None:
-        click.echo(report.to_markdown(summary), nl=False)
-        return
-    for path in report.write_report(summary, out):
-        click.echo(str(path))
+    chosen = [load_system(n, folder, trained=False, model=model) for s in systems for n in _names(s)]
+    result = adapter.run(chosen, seed, split, file, limit)
+    click.echo(to_markdown(adapter.blocks(result)), nl=False)
+    if out is not None:
+        for path in adapter.write(result, out):
+            click.echo(str(path), err=True)
 
 
 @main.command()
@@ -130,15 +158,26 @@ def readme() -> None:
     click.echo(f"{path}: {'rewritten' if changed else 'up to date'}")
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @data_option
 @out_option
 @click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
 @click.option("--articles", type=click.IntRange(1), default=2000)
 @click.option("--words", type=click.IntRange(1), default=500, help="Words of each article.")
 @click.option("--yardsticks/--no-yardsticks", default=True, help="Time two transformers of random weights too.")
-def bench(data: Path | None, out: Path | None, model: str | None, articles: int, words: int, yardsticks: bool) -> None:
+@click.pass_context
+def bench(
+    context: click.Context,
+    data: Path | None,
+    out: Path | None,
+    model: str | None,
+    articles: int,
+    words: int,
+    yardsticks: bool,
+) -> None:
     """Measure articles and words per second, memory, and the cold start of the command."""
+    if context.invoked_subcommand is not None:
+        return
     from eval import bench as benchmark
 
     result = benchmark.run(data or default_data_dir(), model, articles, words, SEED, yardsticks)
@@ -148,25 +187,25 @@ def bench(data: Path | None, out: Path | None, model: str | None, articles: int,
             click.echo(str(path), err=True)
 
 
-@main.command()
+@bench.command("batch")
 @data_option
 @out_option
 @click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
-@click.option("--tables", default="", help="Tables to score, such as human/bbc_2004,spun/wild [default: all].")
-@click.option("--rows", type=click.IntRange(1), default=300, help="Texts per table, chosen by a seeded hash.")
-@click.option("--seed", type=int, default=SEED)
-def score(data: Path | None, out: Path | None, model: str | None, tables: str, rows: int, seed: int) -> None:
-    """Run the shipped detector, thresholds as shipped, over the tables. NOT held out: it was trained on many."""
-    from eval import report, shipped
-    from train.corpora import load_documents
+@click.option("--articles", type=click.IntRange(1), default=2000)
+@click.option("--words", type=click.IntRange(1), default=500, help="Words of each article.")
+@click.option("--rows", default="1000,10000,100000", help="Sizes of tables of short rows; 1000000 is six minutes more.")
+@click.option("--workers", default="1,2", help="Numbers of worker processes.")
+def bench_batch(
+    data: Path | None, out: Path | None, model: str | None, articles: int, words: int, rows: str, workers: str
+) -> None:
+    """Measure detect-spin-batch: end to end, step by step, and by the number of rows. Two minutes on quiet cores."""
+    from eval import bench_batch as benchmark
 
-    folder = data or default_data_dir()
-    documents = load_documents(folder, _names(tables) or None)
-    digest = report.digest_tables(folder, {d.table for d in documents})
-    result = shipped.score_tables(documents, model, rows, seed, digest)
-    click.echo(shipped.to_markdown(result), nl=False)
+    sizes, counts = ([int(n) for n in _names(value)] for value in (rows, workers))
+    result = benchmark.run(data or default_data_dir(), model, articles, words, sizes, counts, SEED)
+    click.echo(benchmark.to_markdown(result), nl=False)
     if out is not None:
-        for path in shipped.write(result, out):
+        for path in benchmark.write(result, out):
             click.echo(str(path), err=True)
 
 

@@ -8,18 +8,19 @@ each measure against its scikit-learn namesake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Groups = Sequence[str] | NDArray[np.int64]  # one label a row; rows with the same label are not independent
 FPR_TARGETS = (0.001, 0.01, 0.05)  # of the operating points strict, balanced, sensitive
 PREVALENCES = (0.01, 0.05, 0.20)  # shares of spun articles in a stream at which precision is reported
 AUPRC_PREVALENCE = 0.05  # the middle of PREVALENCES: the area under precision and recall means nothing without one
 PARTIAL_FPR = 0.01  # the partial area stops here, the rate of the default operating point
-_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _RELATIVE_SLACK = 1e-9  # rounding of p = 3/3000 against 0.001; far below the smallest step of a p-value, 1/(n+1)
 
 
@@ -40,24 +41,25 @@ class Share:
             )
 
 
-def wilson_interval(successes: float, n: float) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of `successes` out of `n` (both may be fractional, as effective sizes are).
+def wilson_interval(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of `successes` out of `n` (both may be fractional, as effective sizes are).
 
-    Wilson (1927), without continuity correction.
+    Wilson (1927), without continuity correction. `level`: 0.95, or higher where several intervals must hold at once.
 
     Raises:
         ValueError: n is not positive or successes is outside [0, n].
     """
+    z = NormalDist().inv_cdf((1 + level) / 2)
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"wilson_interval: expected 0 <= successes <= n and n > 0, got {successes} of {n}")
     share = successes / n
-    centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-    half = _Z95 / (1 + _Z95**2 / n) * np.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # The bounds of 0 of n and n of n are exact; in floating point they miss by 1e-17.
     return (min(float(max(centre - half, 0.0)), share), max(float(min(centre + half, 1.0)), share))
 
 
-def clustered_share(values: ArrayLike, groups: Sequence[str]) -> Share:
+def clustered_share(values: ArrayLike, groups: Groups, level: float = 0.95) -> Share:
     """Return the mean of `values` (each in [0, 1]) with a Wilson interval at the effective sample size.
 
     Rows of one group (six rewrites of one text, one row scored by three models) are not independent. The sample size is
@@ -78,7 +80,7 @@ def clustered_share(values: ArrayLike, groups: Sequence[str]) -> Share:
         totals = np.bincount(codes, weights=array - mean)
         variance = float(np.sum(totals**2)) / n**2 * n_groups / (n_groups - 1)
         effective = n / max(variance / (mean * (1 - mean) / n), 1.0) if variance > 0 else float(n_groups)
-    low, high = wilson_interval(mean * effective, effective)
+    low, high = wilson_interval(mean * effective, effective, level)
     return Share(mean, low, high, n, n_groups)
 
 
@@ -169,7 +171,7 @@ RANKING_MEASURES: dict[str, RankingMeasure] = {
 
 
 def bootstrap_interval(
-    measure: RankingMeasure, low: Floats, high: Floats, groups: Sequence[str], seed: int, resamples: int = 1000
+    measure: RankingMeasure, low: Floats, high: Floats, groups: Groups, seed: int, resamples: int = 1000
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval over resamples of whole groups of spun rows.
 
@@ -184,6 +186,101 @@ def bootstrap_interval(
         values.append(measure(low, high, drawn[codes].astype(np.float64)))
     bounds = np.quantile(values, [0.025, 0.975])
     return float(bounds[0]), float(bounds[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number that need not be a share, with its 95 % interval and the number of rows behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def group_draws(codes: NDArray[np.int64], n_groups: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield for each bootstrap resample how often each row counts: whole groups drawn with replacement.
+
+    `codes`: group of each row, in range(n_groups). Same seed, same draws.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
+        yield drawn.astype(np.float64)[codes]
+
+
+def ratio_estimate(
+    numerator: ArrayLike, denominator: ArrayLike, groups: Groups, seed: int, resamples: int = 1000
+) -> Estimate | None:
+    """Return sum(numerator) / sum(denominator) over rows, with a bootstrap interval over groups; None without a sum.
+
+    For rates whose rows weigh differently, such as characters of a text. `n`: rows that count.
+    """
+    above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    if not len(below) or below.sum() <= 0:
+        return None
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+    n_groups = int(codes.max()) + 1
+    sums = np.column_stack([np.bincount(codes, weights=x, minlength=n_groups) for x in (above, below)])
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=resamples) @ sums
+    kept = drawn[drawn[:, 1] > 0]
+    bounds = np.quantile(kept[:, 0] / kept[:, 1], [0.025, 0.975])
+    value = float(above.sum() / below.sum())
+    low, high = min(float(bounds[0]), value), max(float(bounds[1]), value)
+    # Resampling texts without an event shows no spread: the exact Poisson bound for none takes its place.
+    none = -np.log(0.025) / float(below.sum())
+    if above.sum() == 0:
+        high = none
+    elif np.array_equal(above, below):
+        low = max(0.0, 1.0 - none)
+    return Estimate(value, low, high, int(np.sum(below > 0)))
+
+
+def guarded(value: float, low: float, high: float, n: float) -> tuple[float, float]:
+    """Return bootstrap bounds, or Wilson's for n where the sample is all of one kind, so that resampling shows nothing.
+
+    >>> guarded(1.0, 1.0, 1.0, 16)[0] < 0.85, guarded(0.9, 0.8, 0.95, 16)
+    (True, (0.8, 0.95))
+    """
+    if value in (0.0, 1.0) and low == high and n > 0:
+        return wilson_interval(value * n, n)
+    return min(low, value), max(high, value)
+
+
+def equal_mass_bins(probabilities: Floats, weights: Floats, bins: int) -> NDArray[np.int64]:
+    """Return the bin of each row, in range(bins): bins hold about the same weight, equal probabilities share one."""
+    order = np.argsort(probabilities, kind="stable")
+    values, first = np.unique(probabilities[order], return_index=True)
+    before = np.concatenate([[0.0], np.cumsum(weights[order])])[first]
+    of_value = np.minimum((bins * before / weights.sum()).astype(np.int64), bins - 1)
+    return np.asarray(of_value[np.searchsorted(values, probabilities)], dtype=np.int64)
+
+
+def expected_calibration_error(
+    probabilities: Floats, labels: Floats, weights: Floats | None = None, bins: int = 15
+) -> float:
+    """Return the mean gap between probability and observed share over bins of equal mass, in [0, 1].
+
+    15 bins as in Guo et al. (2017), of equal mass (Nixon et al. 2019) since most probabilities lie near 0 or 1. The
+    estimate is biased upwards by about the noise within a bin.
+    """
+    mass = np.ones(len(labels)) if weights is None else weights
+    rows = equal_mass_bins(probabilities, mass, bins)
+    gaps = np.bincount(rows, weights=mass * (probabilities - labels), minlength=bins)
+    return float(np.abs(gaps).sum() / mass.sum())
+
+
+def brier_score(probabilities: Floats, labels: Floats, weights: Floats | None = None) -> float:
+    """Return the mean squared gap between probability and label, in [0, 1] (Brier 1950); a constant 0.5 gets 0.25."""
+    return float(np.average((probabilities - labels) ** 2, weights=weights))
+
+
+def roc_points(high: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return (false-positive rate, recall) where each spun row is first caught, rates ascending; ties count against."""
+    mass = np.ones(len(high)) if weights is None else weights
+    order = np.argsort(high, kind="stable")
+    return high[order], np.cumsum(mass[order]) / mass.sum()
 
 
 def signature(**parts: str | int | float) -> str:

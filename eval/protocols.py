@@ -43,7 +43,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import InputError
-from eval.metrics import conformal_p_values, placements
 from eval.systems import Scorer, TrainableSystem, checked_scores
 from train.corpora import Document
 
@@ -117,27 +116,6 @@ class Round:
     def name(self) -> str:
         """The family left out, if any, and the fold."""
         return f"{self.left_out or 'all-tools'}-{self.fold}"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One text scored by one model.
-
-    `p_value`: the smallest rate of false positives at which it is flagged, by the half of the pool it is not in.
-    `p_value_new_set`: the same by all other tables of the pool (nan for a text outside the pool). `rank_low`,
-    `rank_high`: share of the whole pool above it and at least as high (nan for a text in the pool).
-    """
-
-    index: int
-    left_out: str
-    fold: int
-    half: int
-    in_pool: bool
-    score: float
-    p_value: float
-    p_value_new_set: float
-    rank_low: float
-    rank_high: float
 
 
 def family_of(document: Document) -> str:
@@ -350,41 +328,3 @@ class ScoreStore:
         """Save scores."""
         self.folder.mkdir(parents=True, exist_ok=True)
         np.save(self._file(system, one), scores, allow_pickle=False)
-
-
-def judge(
-    one: Round, scores: Scores, documents: Sequence[Document], settings: Settings
-) -> tuple[tuple[Outcome, ...], tuple[int, int]]:
-    """Return the outcomes of the scores of `one.pool + one.others`, and the sizes of the two halves of the pool."""
-    rows = one.pool + one.others
-    n_pool = len(one.pool)
-    pool_scores = scores[:n_pool]
-    halves = np.array([half_of(documents[i], settings) for i in rows])
-    p_values = np.empty(len(rows))
-    for half in (0, 1):
-        judges = pool_scores[halves[:n_pool] != half]
-        p_values[halves == half] = conformal_p_values(judges, scores[halves == half])
-    tables = np.array([documents[i].table for i in one.pool])
-    p_new = np.full(len(rows), np.nan)
-    for table in np.unique(tables):
-        own = np.flatnonzero(tables == table)
-        p_new[own] = conformal_p_values(pool_scores[tables != table], pool_scores[own])
-    low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    low[n_pool:], high[n_pool:] = placements(pool_scores, scores[n_pool:])
-    outcomes = tuple(
-        Outcome(
-            index=index,
-            left_out=one.left_out,
-            fold=one.fold,
-            half=int(halves[k]),
-            in_pool=k < n_pool,
-            score=float(scores[k]),
-            p_value=float(p_values[k]),
-            p_value_new_set=float(p_new[k]),
-            rank_low=float(low[k]),
-            rank_high=float(high[k]),
-        )
-        for k, index in enumerate(rows)
-    )
-    first = int(np.sum(halves[:n_pool] == 0))
-    return outcomes, (first, n_pool - first)

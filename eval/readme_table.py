@@ -1,4 +1,4 @@
-"""The accuracy table of the README, made from the committed reports, so that it says what they say."""
+"""The accuracy table of the README, made from the committed metrics, so that it says what they say."""
 
 from __future__ import annotations
 
@@ -7,66 +7,85 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import InputError
+from detector.store import DEFAULT_MODEL
+from train.corpora import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-REPORTS = ROOT / "eval" / "reports" / "spin-en-v1"
+REPORTS = ROOT / "eval" / "reports" / DEFAULT_MODEL
 START, END = "<!-- accuracy:start -->", "<!-- accuracy:end -->"
 _RATES = ("0.001", "0.01", "0.05")
+_SUITES = (
+    ("leave-one-tool-out", "**A tool that was not in training** (every output of its family left out)."),
+    ("known-tool", "**New articles, put through tools that were in training.**"),
+)
+Json = dict[str, Any]
 
 
-def _percent(cell: dict[str, Any] | None) -> str:
-    return "–" if cell is None else f"{100 * cell['value']:.0f} ({100 * cell['low']:.0f}–{100 * cell['high']:.0f})"
+def _percent(entry: Json | None, digits: int = 0) -> str:
+    if entry is None or entry["value"] is None:
+        return "–"
+    value, low, high = (100 * entry[k] for k in ("value", "low", "high"))
+    return f"{value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
-def _recall_table(report: dict[str, Any]) -> list[str]:
-    lines = ["| set | texts | 0.1 % | 1 % | 5 % |", "| --- | ---: | ---: | ---: | ---: |"]
-    for row in report["systems"]["ours"]["spun"]:
+def _recall_table(ours: Json) -> list[str]:
+    points = list(ours["operating_points"])
+    heads = ["0.1 % FPR", "1 % FPR", "5 % FPR", *points]
+    lines = [f"| set | texts | {' | '.join(heads)} |", "| --- | ---: |" + " ---: |" * len(heads)]
+    for row in [*ours["sets"]["spun"], {**ours["spun"], "set": "**all**"}]:
         name = row["set"] + (" †" if row["small"] else "")
-        cells = [_percent(row["recall"].get(rate)) for rate in _RATES]
-        lines.append(f"| {name} | {row['texts']} | {' | '.join(cells)} |")
+        cells = [_percent(row["flagged"].get(key)) for key in (*_RATES, *points)]
+        lines.append(f"| {name} | {row['texts']:,} | {' | '.join(cells)} |")
     return lines
 
 
-def _sentence(report: dict[str, Any]) -> str:
-    ours = report["systems"]["ours"]
-    pooled = ours["human_pooled"]["flagged"]["0.01"]
-    worst = ours["worst_human_set"]["0.01"]
-    row = next(r for r in ours["human"] if r["set"] == worst)
-    return (
-        f"False positives measured at the 1 % threshold: {100 * pooled['value']:.2f} % "
-        f"({100 * pooled['low']:.2f}–{100 * pooled['high']:.2f}) of {ours['human_pooled']['texts']:,} human texts; "
-        f"worst set `{worst}`, {_percent(row['flagged']['0.01'])} % of {row['texts']}."
-    )
+def _sentence(ours: Json) -> str:
+    human = ours["human"]
+    parts = [f"False positives measured, of {human['texts']:,} human texts:"]
+    for key, entry in human["flagged"].items():
+        name = f"{100 * float(key):g} % threshold" if key in _RATES else key
+        parts.append(f"{name} {_percent(entry, 2)} %,")
+    text = " ".join(parts).rstrip(",") + "."
+    if worst := ours["worst"]["writer"].get("0.01"):
+        text += (
+            f" Most flagged kind of writer at the 1 % threshold, worst of {worst['of']}: {worst['set']}, "
+            f"{_percent(worst, 1)} % of {worst['n']:,}."
+        )
+    rank = ours["ranking"]
+    return f"{text} AUROC {_percent(rank['auroc'], 1)}, partial AUC below 1 % FPR {_percent(rank['partial_auroc'], 1)}."
 
 
 def accuracy_section(reports: Path = REPORTS) -> str:
     """Return the Markdown that stands between the README's accuracy markers.
 
     Raises:
-        InputError: a report is missing.
+        InputError: a report is missing, or lacks the system `ours`.
     """
     parts = []
-    for folder, title in (
-        ("leave-one-tool-out", "**A tool that was not in training** (every output of its family left out)."),
-        ("known-tool", "**New articles, put through tools that were in training.**"),
-    ):
-        path = reports / folder / "report.json"
+    for suite, title in _SUITES:
+        path = reports / suite / "metrics.json"
         if not path.exists():
-            raise InputError(f"{path}: not found; make it with python -m eval first-report --out {path.parent}")
-        report = json.loads(path.read_text(encoding="utf-8"))
+            raise InputError(f"{path}: not found; make it with python -m eval run {suite}")
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        ours = metrics["systems"].get("ours")
+        if ours is None:
+            raise InputError(f"{path}: no system 'ours'; make it with python -m eval run {suite} --system ours")
         link = path.parent.relative_to(ROOT).as_posix() + "/report.md"
         lines = [
             f"{title} Recall in % at thresholds with so many false positives on human writers and outlets that were "
-            f"not in training either, 95 % interval ([report]({link})). † fewer than 100 texts.",
+            f"not in training either{_points_note(ours)}; 95 % interval ([report]({link})). † fewer than 100 texts.",
             "",
-            *_recall_table(report),
+            *_recall_table(ours),
             "",
-            _sentence(report),
+            _sentence(ours),
             "",
-            f"`{report['systems']['ours']['signature']}`",
+            f"`{ours['signature']}`",
         ]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _points_note(ours: Json) -> str:
+    return ", and at the shipped operating points" if ours["operating_points"] else ""
 
 
 def rewrite(readme: Path, section: str) -> bool:

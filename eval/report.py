@@ -1,43 +1,22 @@
-"""Outcomes of a protocol -> one plain JSON document -> Markdown. Numbers and names of sets, never text of the data."""
+"""From metrics.json to the report, Markdown and HTML: names of sets and numbers, never text of the data."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from eval.blocks import Block, Heading, Paragraph, Picture, Table, table_lines, to_html, to_markdown
+from eval.metrics import AUPRC_PREVALENCE, FPR_TARGETS, PARTIAL_FPR, PREVALENCES, RANKING_MEASURES
+from eval.protocols import MASKED_SUFFIX
+from eval.summary import SMALL_SET
+from train.corpora import ROOT
 
-from detector import __version__
-from eval.metrics import (
-    AUPRC_PREVALENCE,
-    FPR_TARGETS,
-    PARTIAL_FPR,
-    PREVALENCES,
-    RANKING_MEASURES,
-    Share,
-    bootstrap_interval,
-    clustered_share,
-    flagged,
-    precision_interval,
-    signature,
-    smallest_reachable_fpr,
-)
-from eval.protocols import MASKED_SUFFIX, Outcome, Round, Scores, Settings, judge
-from train.corpora import Document
-
-SCHEMA_VERSION = 1
-RESAMPLES = 1000
-SMALL_SET = (
-    100  # texts below which a rate of 1 % means one text or none: flagged in the tables, not eligible as worst set
-)
+__all__ = ["ROOT", "SMALL_SET", "blocks", "cell", "digest_tables", "percent", "table_lines", "write"]
 Json = dict[str, Any]
+DIGITS = 6  # decimals of the numbers in metrics.json; more are noise
 
 
 def percent(target: float) -> str:
@@ -58,344 +37,407 @@ def digest_tables(data: Path, tables: Iterable[str]) -> str:
     return total.hexdigest()[:12]
 
 
-def _share(share: Share) -> Json:
-    return {"value": share.value, "low": share.low, "high": share.high}
+def digest_of(digests: Mapping[str, str]) -> str:
+    """Return 12 hex digits over names and digests of tables and files."""
+    lines = "".join(f"{name}\0{digests[name]}\n" for name in sorted(digests))
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
-def _precision(recall: Share, fpr: Share, prevalence: float) -> Json:
-    """Return precision with its interval; None where nothing is flagged, so that there is no precision."""
-    values = precision_interval(recall, fpr, prevalence)
-    return {k: None if math.isnan(v) else v for k, v in zip(("value", "low", "high"), values, strict=True)}
-
-
-def _rates(outcomes: Sequence[Outcome], documents: Sequence[Document], attribute: str = "p_value") -> dict[str, Share]:
-    """Return the flagged share at each target rate; a text scored by several models counts once, with its mean."""
-    by_text: dict[int, list[float]] = {}
-    for outcome in outcomes:
-        by_text.setdefault(outcome.index, []).append(getattr(outcome, attribute))
-    groups = [documents[i].group for i in by_text]
-    return {
-        str(target): clustered_share([float(np.mean(flagged(p, target))) for p in by_text.values()], groups)
-        for target in FPR_TARGETS
-    }
-
-
-def _set(name: str, rates: Mapping[str, Share]) -> Json:
-    first = next(iter(rates.values()))
-    return {"set": name, "texts": first.n, "groups": first.groups, "small": first.n < SMALL_SET}
-
-
-def _spun_set(
-    name: str, outcomes: Sequence[Outcome], fpr: Mapping[str, Share], documents: Sequence[Document], seed: int
-) -> Json:
-    recall = _rates(outcomes, documents)
-    low = np.array([o.rank_low for o in outcomes])
-    high = np.array([o.rank_high for o in outcomes])
-    groups = [documents[o.index].group for o in outcomes]
-    ranking = {}
-    for measure, function in RANKING_MEASURES.items():
-        bounds = bootstrap_interval(function, low, high, groups, seed, RESAMPLES)
-        ranking[measure] = {"value": function(low, high, None), "low": bounds[0], "high": bounds[1]}
-    precision = {
-        target: {str(prevalence): _precision(share, fpr[target], prevalence) for prevalence in PREVALENCES}
-        for target, share in recall.items()
-    }
-    return {
-        **_set(name, recall),
-        "left_out": outcomes[0].left_out,
-        "recall": {t: _share(s) for t, s in recall.items()},
-        "precision": precision,
-        **ranking,
-    }
-
-
-def summarise_system(
-    rounds: Sequence[Round], scores: Sequence[Scores], documents: Sequence[Document], settings: Settings
-) -> Json:
-    """Return everything the report says about one system, as plain JSON types."""
-    outcomes: list[Outcome] = []
-    smallest_half: int | None = None
-    for one, values in zip(rounds, scores, strict=True):
-        found, halves = judge(one, values, documents, settings)
-        outcomes += found
-        smallest_half = min(halves) if smallest_half is None else min(smallest_half, *halves)
-    by_table: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        by_table.setdefault(documents[outcome.index].table, []).append(outcome)
-
-    left_outs = list(dict.fromkeys(o.left_out for o in outcomes))
-    fpr = {x: _rates([o for o in outcomes if o.in_pool and o.left_out == x], documents) for x in left_outs}
-    pooled = _rates([o for o in outcomes if o.in_pool], documents)
-
-    spun, human, other = [], [], []
-    for table in sorted(by_table):
-        rows = by_table[table]
-        label = documents[rows[0].index].label
-        if label == "spun":
-            spun.append(_spun_set(table, rows, fpr[rows[0].left_out], documents, settings.seed))
-            continue
-        rates = _rates(rows, documents)
-        entry = {**_set(table, rates), "label": label, "flagged": {t: _share(s) for t, s in rates.items()}}
-        if label != "original":
-            other.append(entry)
-            continue
-        in_pool = all(o.in_pool for o in rows)
-        entry["in_thresholds"] = in_pool
-        if in_pool:
-            new = _rates(rows, documents, "p_value_new_set")
-            entry["flagged_threshold_without_set"] = {t: _share(s) for t, s in new.items()}
-        human.append(entry)
-    return {
-        "smallest_half": smallest_half,
-        "human_pooled": {
-            **_set("all human sets in thresholds", pooled),
-            "flagged": {t: _share(s) for t, s in pooled.items()},
-        },
-        "human_pooled_by_left_out": {
-            x or "none": {t: _share(s) for t, s in shares.items()} for x, shares in fpr.items()
-        },
-        "spun": spun,
-        "human": human,
-        "machine_made": other,
-        "worst_human_set": {str(t): worst_human_set(human, str(t)) for t in FPR_TARGETS},
-    }
-
-
-def worst_human_set(human: Sequence[Json], target: str) -> str | None:
-    """Return the name of the human set flagged most at this target among those of `SMALL_SET` texts or more."""
-    large = [h for h in human if not h["small"]]
-    return str(max(large, key=lambda h: (h["flagged"][target]["value"], h["set"]))["set"]) if large else None
-
-
-def summarise(
-    name: str,
-    protocol: str,
-    systems: Mapping[str, Sequence[Scores]],
-    rounds: Sequence[Round],
-    documents: Sequence[Document],
-    settings: Settings,
-    data_digest: str,
-) -> Json:
-    """Return the whole report as plain JSON types. `systems`: the scores of each round, by system."""
-    results: dict[str, Json] = {}
-    for system, scores in systems.items():
-        results[system] = summarise_system(rounds, scores, documents, settings)
-        results[system]["signature"] = signature(
-            system=system,
-            model="one-per-round",
-            data=data_digest,
-            protocol=protocol,
-            fpr="+".join(percent(t).replace(" ", "") for t in FPR_TARGETS),
-            n=len({i for one in rounds for i in one.pool + one.others}),
-            pool=settings.pool_rows,
-            train=settings.train_rows,
-            folds=settings.folds,
-            bs=RESAMPLES,
-            seed=settings.seed,
-            v=__version__,
-        )
-    half = min(r["smallest_half"] for r in results.values())
-    return {
-        "schema": SCHEMA_VERSION,
-        "name": name,
-        "protocol": protocol,
-        "data": data_digest,
-        "version": __version__,
-        "settings": asdict(settings),
-        "libraries": {
-            "python": platform.python_version(),
-            **{p: metadata.version(p) for p in ("numpy", "scikit-learn")},
-        },
-        "rounds": [
-            {
-                "left_out": one.left_out or None,
-                "fold": one.fold,
-                "train_texts": len(one.train),
-                "train_spun": sum(documents[i].label == "spun" for i in one.train),
-                "human_texts": len(one.pool),
-                "human_sets": sorted({documents[i].table for i in one.pool}),
-            }
-            for one in rounds
-        ],
-        "smallest_half": half,
-        "smallest_fpr": smallest_reachable_fpr(half),
-        "systems": results,
-    }
-
-
-def cell(entry: Json, digits: int = 1) -> str:
-    """Return a share as percent with its interval, or a dash where there is none."""
-    values = [entry[k] for k in ("value", "low", "high")]
+def cell(entry: Json | None, digits: int = 1, scale: float = 100.0) -> str:
+    """Return a number with its interval (shares in percent), or a dash where there is none."""
+    values = [entry.get(k) for k in ("value", "low", "high")] if entry else [None]
     if any(v is None for v in values):
         return "–"
-    text = [f"{100 * v:.{digits}f}" for v in values]
+    text = [f"{scale * v:.{digits}f}" for v in values if v is not None]
     return f"{text[0]} ({text[1]}–{text[2]})"
 
 
-def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table, first column left, others right, and an empty line."""
-    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+def rounded(value: Any) -> Any:
+    """Return JSON data with every float rounded to `DIGITS` decimals."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(v) for v in value]
+    return value
+
+
+def threshold_head(key: str) -> str:
+    """Return the head of a column: an operating point, or a rate of false positives."""
+    try:
+        return f"at {percent(float(key))}"
+    except ValueError:
+        return key
 
 
 def _mark(entry: Json) -> str:
     return f"{entry['set']} †" if entry["small"] else str(entry["set"])
 
 
-def _reachable(report: Json) -> list[str]:
-    return [str(t) for t in FPR_TARGETS if report["smallest_fpr"] <= t]
-
-
-HOW_TO_READ = {
-    "leave-one-tool-out": """\
-Each spun set was scored by models that saw **no output of its tool family** in training: SpinBot (`spinbot_*`,
-`paired_openings`), QuillBot (`quillbot_pairs`; `paired_openings`, of which some look like QuillBot, is then left
-out of training as well), and the wild ones (`wild`, `finance_glossary`, `glossary_more`, `paired_paragraphs`).
-Families are collections: which engine stands behind a page found in the wild is unknown, and some of those of 2022
-may well be SpinBot's. Read the wild sets as *pages never seen*, not as surely a tool never seen.""",
-    "known-tool": """\
-Each spun set was scored by models that saw **other articles of the same tool** in training, and none that shares an
-original, a title or a page with it. This is the estimate for new articles by known tools.""",
+HOW_TO_READ: Mapping[str, str] = {
+    "leave-one-tool-out": (
+        "Each spun set was scored by models that saw **no output of its tool family** in training: SpinBot "
+        "(`spinbot_*`, `paired_openings`), QuillBot (`quillbot_pairs`; `paired_openings`, of which some look like "
+        "QuillBot, is then left out of training as well), and the wild ones (`wild`, `finance_glossary`, "
+        "`glossary_more`, `paired_paragraphs`). Families are collections: which engine stands behind a page found "
+        "in the wild is unknown, and some of those of 2022 may well be SpinBot's. Read the wild sets as *pages "
+        "never seen*, not as surely a tool never seen."
+    ),
+    "known-tool": (
+        "Each spun set was scored by models that saw **other articles of the same tool** in training, and none that "
+        "shares an original, a title or a page with it. This is the estimate for new articles by known tools."
+    ),
+    "fixed": "One model scored every text; nothing was trained in this run but baselines that need it.",
 }
-HUMAN_TEXTS = """\
-Human texts were held out by writer: the thirteen small sets each wholly in one fold, `us_news` by outlet,
-`dailymail` (one outlet) by article. `students_gulf`, which answers the questions of `quillbot_pairs`, stays in
-training as human text whenever it is not in the held-out fold, also when QuillBot is left out. `learner_essays` is
-licensed for non-commercial use: scored only, in no training and in no threshold. {copies}
+HUMAN_TEXTS = (
+    "Human texts were held out by writer: the thirteen small sets each wholly in one fold, `us_news` by outlet, "
+    "`dailymail` (one outlet) by article. `students_gulf`, which answers the questions of `quillbot_pairs`, stays "
+    "in training as human text whenever it is not in the held-out fold, also when QuillBot is left out. "
+    "`learner_essays` is licensed for non-commercial use: scored only, in no training and in no threshold."
+)
+HALVES = (
+    "Thresholds belong to one model and one half of its held-out human texts; a text is judged by the half that it "
+    "is not in, so that every false-positive rate is measured on texts that did not set the threshold."
+)
+PARTS = {
+    "table": "by human texts of other tables (four folds that hold small tables and outlets whole)",
+    "writer": "by human texts of other kinds of writer",
+    "group": "by human texts of other groups (four folds)",
+}
+CELLS = (
+    "Cells: percent with the 95 % interval; *texts* is n. Shares: Wilson, at the effective sample size where texts "
+    "share an original. AUROC, AUPRC, pAUC, F1 and calibration: bootstrap over groups of texts (spun and human), "
+    f"thresholds held fixed. AUPRC: in a stream of which {percent(AUPRC_PREVALENCE)} is spun. pAUC: area up to "
+    f"{percent(PARTIAL_FPR)} false positives, standardised after McClish (1989) as in scikit-learn (chance 50, "
+    "perfect 100). Precision by share of spun articles: bounds from the worst and best corner of both intervals "
+    "(conservative). Intervals hold for texts like these; they do not cover writers or tools of kinds that are not "
+    f"here. † fewer than {SMALL_SET} texts: a rate there says little."
+)
+WORST = (
+    "The worst of many groups looks worse than it is (its chance error was picked along with it); the second interval "
+    "holds for all groups at once (Bonferroni)."
+)
+MASKED = (
+    f"`wild{MASKED_SUFFIX}`: passages of `wild` with the phrase that they were found by cut out (they were found by "
+    "searching for known phrases, which flatters detectors that know them)."
+)
 
-Thresholds belong to one model and one half of its held-out human texts; a text is judged by the half that it is not
-in, so every false-positive rate below is measured on texts that did not set the threshold. *Threshold without this
-set*: the same with the set's other texts taken out of the threshold as well, as for writers of a kind not met before.
 
-Cells: percent with the 95 % interval. Shares: Wilson, at the effective sample size where texts share an original.
-Ranking measures: bootstrap over groups; AUPRC in a stream of which {prevalence} is spun; pAUC: area up to {partial}
-false positives, 50 is chance. Precision: from both intervals, worst and best corner. † fewer than {small} texts: a
-rate there says little. `wild{suffix}`: passages of `wild` with the phrase that they were found by cut out (they were
-found by searching for known phrases, which flatters detectors that know them)."""
+def _first_lines(m: Json) -> list[Block]:
+    out: list[Block] = [Heading(f"{m['model']}: {m['title'] or m['suite']}", 1)]
+    warning = "" if m["held_out"] else f"**Not held out.** {m['not_held_out']}"
+    about = " ".join(x for x in (warning, m["about"]) if x)
+    out += [Paragraph(about)] if about else []
+    if m["changed_data"]:
+        out.append(
+            Paragraph(f"**Not the pinned data: {', '.join(m['changed_data'])}.** Not comparable with other runs.")
+        )
+    counts = ", ".join(f"{n:,} {label.replace('_', '-')}" for label, n in m["texts"].items())
+    left = [f"{n:,} {k.replace('_', ' ')}" for k, n in m["left_out"].items() if n]
+    out.append(
+        Paragraph(
+            f"Texts: {counts}." + (f" Left out: {', '.join(left)}." if left else "") + f" Data `{m['data']['digest']}`."
+        )
+    )
+    refused = {n: s["not_scored"] for n, s in m["systems"].items() if s["not_scored"]}
+    if refused:
+        named = ", ".join(f"{name} {count:,}" for name, count in refused.items())
+        out.append(Paragraph(f"Texts that a system declined to score, counted as not flagged: {named}."))
+    out.append(Paragraph(_overlap(m["overlap"])))
+    return out
 
 
-def _comparison(report: Json, names: Sequence[str], targets: Sequence[str]) -> list[str]:
-    lines: list[str] = []
-    systems = report["systems"]
-    for target in targets:
-        lines += [f"### At {percent(float(target))} false positives", ""]
+def _overlap(found: Json | None) -> str:
+    if not found or not found.get("texts"):
+        why = (found or {}).get("why", "no training texts are at hand")
+        return f"Overlap of test texts with training texts: **not checked** ({why})."
+    sizes = "; ".join(
+        f"{size} words: {d['texts_with_any']:,} texts share one or more, largest share "
+        f"{100 * d['largest_share']:.0f} %, mean {100 * d['mean_share']:.2f} %"
+        for size, d in found["by_size"].items()
+    )
+    done = {"drop": "were left out", "report": "were kept", "error": "stop the run"}[found["action"]]
+    return (
+        f"Overlap of the {found['texts']:,} texts scored with {found['against']}, in word n-grams. {sizes}. Texts of "
+        f"which more than {percent(found['limit'])} of the 8-word n-grams stand in training {done}: "
+        f"{found['above_limit']:,}."
+    )
+
+
+def _reading(m: Json) -> list[Block]:
+    out: list[Block] = [Heading("How to read this")]
+    out.append(Paragraph(HOW_TO_READ[m["protocol"]]))
+    if m["protocol"] != "fixed":
+        out.append(Paragraph(HUMAN_TEXTS))
+    units = sorted({bool(s["rounds"]) for s in m["systems"].values()})
+    if True in units:
+        out.append(Paragraph(HALVES))
+    if False in units:
+        names = [n for n, s in m["systems"].items() if not s["rounds"]]
+        out.append(
+            Paragraph(
+                f"Thresholds for a rate of false positives ({', '.join(names)}): each text is judged "
+                f"{PARTS[m['threshold_unit']]}, so that no text takes part in a threshold used on it."
+            )
+        )
+    points = next((s["operating_points"] for s in m["systems"].values() if s["operating_points"]), None)
+    if points:
+        named = ", ".join(f"{k} (p ≥ {v:.3f})" for k, v in points.items())
+        out.append(Paragraph(f"Operating points as shipped: {named}."))
+    left = {n: [percent(t) for t in FPR_TARGETS if str(t) not in s["thresholds"]] for n, s in m["systems"].items()}
+    for name, rates in left.items():
+        if rates:
+            s = m["systems"][name]
+            out.append(
+                Paragraph(
+                    f"{name}: thresholds come from as few as {s['smallest_pool']:,} human texts, which support rates "
+                    f"down to {100 * s['smallest_fpr']:.2f} %; **{' and '.join(rates)} cannot be measured and is "
+                    "left out.**"
+                )
+            )
+    out.append(Paragraph(CELLS + (f" {MASKED}" if m["masked"] else "")))
+    return out
+
+
+def _side_by_side(m: Json) -> list[Block]:
+    systems: Json = m["systems"]
+    names = list(systems)
+    first = systems[names[0]]
+    if len(names) < 2 or not first["spun"]:
+        return []
+    out: list[Block] = [Heading("Side by side")]
+    signatures = ["`" + systems[n]["signature"] + "`" for n in names]
+    out.append(Paragraph(f"Texts that all systems scored. Signatures: {'; '.join(signatures)}"))
+    for key in [k for k in first["thresholds"] if all(k in systems[n]["thresholds"] for n in names)]:
         rows = []
-        for position, entry in enumerate(systems[names[0]]["spun"]):
-            cells = [cell(systems[n]["spun"][position]["recall"][target]) for n in names]
+        for k, entry in enumerate(first["sets"]["spun"]):
+            cells = [cell(systems[n]["sets"]["spun"][k]["flagged"][key]) for n in names]
             rows.append([f"recall {_mark(entry)}", str(entry["texts"]), *cells])
-        human = systems[names[0]]["human_pooled"]
-        rows.append(
-            [
-                "false positives, human pooled",
-                str(human["texts"]),
-                *(cell(systems[n]["human_pooled"]["flagged"][target], 2) for n in names),
-            ]
-        )
-        worst = []
-        for n in names:
-            name = systems[n]["worst_human_set"][target]
-            found = next((h for h in systems[n]["human"] if h["set"] == name), None)
-            worst.append(f"{name.split('/')[-1]} {100 * found['flagged'][target]['value']:.1f}" if found else "–")
-        rows.append(["worst human set", "", *worst])
-        lines += table_lines(["", "texts", *names], rows)
-    lines += ["### Area under the ROC curve", ""]
+        human = [cell(systems[n]["human"]["flagged"][key], 2) for n in names]
+        rows.append(["false positives, human", str(first["human"]["texts"]), *human])
+        worst = [systems[n]["worst"]["writer"][key] for n in names]
+        rows.append(["worst kind of writer", "", *(f"{w['set']} {cell(w)}" if w else "–" for w in worst)])
+        f1 = [cell(systems[n]["overall"][key]["f1"]) for n in names]
+        rows.append(["F1, mix of this suite", str(first["human"]["texts"] + first["spun"]["texts"]), *f1])
+        out += [Heading(threshold_head(key).capitalize() + (" false positives" if key[0].isdigit() else ""), 3)]
+        out.append(Table(["", "texts", *names], rows))
     rows = [
-        [_mark(entry), str(entry["texts"]), *(cell(systems[n]["spun"][position]["auroc"]) for n in names)]
-        for position, entry in enumerate(systems[names[0]]["spun"])
+        [_mark(e), str(e["texts"]), *(cell(systems[n]["sets"]["spun"][k]["ranking"]["auroc"]) for n in names)]
+        for k, e in enumerate(first["sets"]["spun"])
     ]
-    return [*lines, *table_lines(["", "texts", *names], rows)]
+    rows.append(["all spun texts", str(first["spun"]["texts"]), *(cell(systems[n]["ranking"]["auroc"]) for n in names)])
+    return [*out, Heading("Area under the ROC curve", 3), Table(["", "texts", *names], rows)]
 
 
-def _system(name: str, result: Json, targets: Sequence[str]) -> list[str]:
-    heads = [percent(float(t)) for t in targets]
-    lines = [f"## {name}", "", f"`{result['signature']}`", "", "### Spun sets: recall at false positives of", ""]
-    lines += table_lines(
-        [
-            "set",
-            "texts",
-            "groups",
-            *heads,
-            "AUROC",
-            f"AUPRC, {percent(AUPRC_PREVALENCE)} spun",
-            f"pAUC, {percent(PARTIAL_FPR)}",
-        ],
-        [
-            [_mark(s), str(s["texts"]), str(s["groups"])]
-            + [cell(s["recall"][t]) for t in targets]
-            + [cell(s[m]) for m in RANKING_MEASURES]
-            for s in result["spun"]
-        ],
+def _spun(s: Json) -> list[Block]:
+    keys, heads = s["thresholds"], [threshold_head(k) for k in s["thresholds"]]
+    out: list[Block] = [Heading("Precision, recall, F1 in the mix of this suite", 3)]
+    n = next(iter(s["overall"].values()))["n"] if s["overall"] else {"spun": 0, "human": 0}
+    rows = [
+        [h, f"{n['spun']:,} + {n['human']:,}", *(cell(s["overall"][k][x]) for x in ("precision", "recall", "f1"))]
+        for h, k in zip(heads, keys, strict=True)
+    ]
+    out.append(Table(["threshold", "texts, spun + human", "precision", "recall", "F1"], rows, s["signature"]))
+    out.append(Heading("Precision by share of spun articles in the stream", 3))
+    rows = [[h, *(cell(s["precision"][k][str(p)]) for p in PREVALENCES)] for h, k in zip(heads, keys, strict=True)]
+    note = f" (from recall of {n['spun']:,} spun and flags of {n['human']:,} human texts)"
+    head = ["threshold" + note, *(f"{percent(p)} spun" for p in PREVALENCES)]
+    out.append(Table(head, rows, s["signature"]))
+    out.append(Heading("Spun sets: recall", 3))
+    ranks = ("AUROC", f"AUPRC, {percent(AUPRC_PREVALENCE)} spun", f"pAUC, {percent(PARTIAL_FPR)}")
+    rows = [
+        [_mark(e), str(e["texts"]), str(e["groups"])]
+        + [cell(e["flagged"][k]) for k in keys]
+        + [cell(e["ranking"][m]) for m in RANKING_MEASURES]
+        for e in s["sets"]["spun"]
+    ]
+    every = s["spun"]
+    rows.append(
+        ["**all**", str(every["texts"]), str(every["groups"])]
+        + [cell(every["flagged"][k]) for k in keys]
+        + [cell(s["ranking"][m]) for m in RANKING_MEASURES]
     )
-    for target in targets:
-        lines += [f"### Precision at {percent(float(target))} false positives, by share of spun articles", ""]
-        lines += table_lines(
-            ["set", *(percent(p) for p in PREVALENCES)],
-            [[_mark(s), *(cell(s["precision"][target][str(p)]) for p in PREVALENCES)] for s in result["spun"]],
-        )
-    lines += ["### Human sets: flagged at", ""]
+    return [*out, Table(["set", "texts", "groups", *heads, *ranks], rows, s["signature"])]
+
+
+def _set_precision(s: Json) -> list[Block]:
+    out: list[Block] = []
+    keys = [k for k in s["thresholds"] if k in ("0.01", "balanced", "argmax")]
+    for key in keys:
+        out.append(Heading(f"Precision by spun set, {threshold_head(key)}", 3))
+        rows = [
+            [_mark(e), str(e["texts"]), *(cell(e["precision"][key][str(p)]) for p in PREVALENCES)]
+            for e in s["sets"]["spun"]
+        ]
+        out.append(Table(["set", "texts", *(f"{percent(p)} spun" for p in PREVALENCES)], rows, s["signature"]))
+    return out
+
+
+def _slices(title: str, entries: Sequence[Json], s: Json, digits: int = 1) -> list[Block]:
+    if not entries:
+        return []
+    keys = s["thresholds"]
+    rows = [[_mark(e), str(e["texts"]), *(cell(e["flagged"][k], digits) for k in keys)] for e in entries]
+    return [Heading(title, 3), Table(["", "texts", *map(threshold_head, keys)], rows, s["signature"])]
+
+
+def _human(s: Json) -> list[Block]:
+    keys = s["thresholds"]
+    rates = [k for k in keys if k[0].isdigit()]
     rows = []
-    for h in [result["human_pooled"], *result["human"]]:
-        new = h.get("flagged_threshold_without_set")
+    for e in [s["human"], *s["sets"]["human"]]:
+        new = e.get("threshold_without_set") or {}
+        name = _mark(e) + ("" if e.get("in_thresholds", True) else " (NC, in no threshold)")
         rows.append(
-            [
-                _mark(h) + ("" if h.get("in_thresholds", True) else " (NC, in no threshold)"),
-                str(h["texts"]),
-                *(cell(h["flagged"][t], 2) for t in targets),
-                *(cell(new[t], 2) if new else "–" for t in targets),
-            ]
+            [name, str(e["texts"]), *(cell(e["flagged"][k], 2) for k in keys), *(cell(new.get(k), 2) for k in rates)]
         )
-    lines += table_lines(["set", "texts", *heads, *(f"{x}, threshold without this set" for x in heads)], rows)
-    worst = ", ".join(f"{result['worst_human_set'][t]} at {percent(float(t))}" for t in targets)
-    lines += [f"Worst human set of {SMALL_SET} texts or more: {worst}.", ""]
-    lines += ["### Machine-translated and model-rewritten, never spun: flagged at", ""]
-    return lines + table_lines(
-        ["set", "texts", *heads],
-        [[_mark(o), str(o["texts"]), *(cell(o["flagged"][t]) for t in targets)] for o in result["machine_made"]],
-    )
+    head = ["set", "texts", *map(threshold_head, keys)]
+    head += [f"{threshold_head(k)}, threshold without this set" for k in rates]
+    return [Heading("Human sets: flagged", 3), Table(head, rows, s["signature"])]
 
 
-def to_markdown(report: Json) -> str:
-    """Return the report as Markdown: how to read it, all systems side by side, then each in full."""
-    names = list(report["systems"])
-    targets = _reachable(report)
-    left = [percent(t) for t in FPR_TARGETS if str(t) not in targets]
-    lines = [f"# {report['name']}: {report['protocol']}", "", HOW_TO_READ[report["protocol"]], ""]
-    dropped = "Copies and near-copies were removed before splitting, so were texts close to the five seed articles."
-    copies = (
-        dropped if report["settings"]["deduplicated"] else "**Copies and near-copies were not removed (quick run).**"
+def _worst(s: Json) -> list[Block]:
+    rows = []
+    for what, label in (("writer", "most flagged kind of writer"), ("tool", "least found tool")):
+        for key, w in s["worst"][what].items():
+            if w:
+                both = f"{100 * w['all_low']:.1f}–{100 * w['all_high']:.1f}"
+                rows.append([f"{label}, {threshold_head(key)}", w["set"], str(w["n"]), str(w["of"]), cell(w), both])
+    if not rows:
+        return []
+    head = ["", "group", "texts", "groups compared", "flagged", "holds for all"]
+    return [Heading("Worst groups", 3), Paragraph(WORST), Table(head, rows, s["signature"])]
+
+
+def _calibration(s: Json) -> list[Block]:
+    c = s["calibration"]
+    if not c:
+        return []
+    rows = [
+        ["expected calibration error", str(c["ece"]["n"]), cell(c["ece"], 4, 1.0)],
+        ["Brier score", str(c["brier"]["n"]), cell(c["brier"], 4, 1.0)],
+    ]
+    note = (
+        f"Spun and human texts weighted half and half, the mix for which probabilities are stated; {c['bins']} bins "
+        "of equal mass. ECE is biased upwards by the noise within bins. A constant answer of 0.5 has a Brier score "
+        "of 0.25."
     )
-    texts = {"copies": copies, "prevalence": percent(AUPRC_PREVALENCE), "partial": percent(PARTIAL_FPR)}
-    lines += [HUMAN_TEXTS.format(small=SMALL_SET, suffix=MASKED_SUFFIX, **texts), ""]
-    lines.append(
-        f"The smallest half of a human pool has {report['smallest_half']:,} texts and can set thresholds down to "
-        f"{100 * report['smallest_fpr']:.3f} % false positives."
-        + (f" **{' and '.join(left)} cannot be measured with so few and is left out.**" if left else "")
-    )
-    lines += ["", "## Side by side", "", *_comparison(report, names, targets)]
-    for name in names:
-        lines += _system(name, report["systems"][name], targets)
-    lines += ["## Rounds", ""]
-    lines += table_lines(
-        ["left out", "fold", "texts in training", "of these spun", "human texts held out", "sets held out"],
-        [
+    return [Heading("Calibration", 3), Paragraph(note), Table(["", "texts", "value"], rows, s["signature"])]
+
+
+def _spans(s: Json) -> list[Block]:
+    found = s.get("spans")
+    if not found:
+        return []
+    out: list[Block] = [Heading("Spans", 3)]
+    if found["pairs"]:
+        names = {
+            "character_precision": "precision, characters",
+            "character_recall": "recall, characters",
+            "phrase_precision": "precision, phrases",
+            "phrase_recall": "recall, phrases",
+            "suggestion_hit_1": "first suggestion right",
+            "suggestion_hit_3": "one of three right",
+        }
+        rows = [
+            [e["set"], str(e["texts"]), *(f"{cell(e[k])}, n {e[k]['n']:,}" if e[k] else "–" for k in names)]
+            for e in found["pairs"]
+        ]
+        out.append(
+            Paragraph(
+                "Shown spans against phrases known to be replaced; n counts characters, spans, phrases, and right "
+                "spans. Texts in which nothing is shown count in recall. Real pairs are aligned, which is right "
+                "about nine times in ten. A suggestion is right if it is the original phrase (articles aside)."
+            )
+        )
+        out.append(Table(["set", "texts", *names.values()], rows, s["signature"]))
+    if found["clean"]:
+        rows = [
+            [e["set"], str(e["texts"]), f"{e['per_1000_words']['n']:,}", cell(e["per_1000_words"], 2, 1.0)]
+            for e in found["clean"]
+            if e["per_1000_words"]
+        ]
+        out.append(Heading("Spans on clean text", 3))
+        out.append(Table(["kind of writer", "texts", "words", "spans per 1,000 words"], rows, s["signature"]))
+    if found["marked"]:
+        rows = [
+            [
+                e["set"],
+                str(e["texts"]),
+                f"{e['covered']['n']:,}" if e.get("covered") else "0",
+                cell(e.get("covered")),
+                cell(e.get("suggestion_hit_3")),
+            ]
+            for e in found["marked"]
+        ]
+        out.append(Heading("Phrases that readers marked", 3))
+        out.append(Table(["set", "texts", "phrases", "covered", "one of three right"], rows, s["signature"]))
+    return out
+
+
+def _details(name: str, s: Json) -> list[Block]:
+    out: list[Block] = [Heading(f"{name} in full")]
+    if s["spun"]:
+        out += _spun(s) + _set_precision(s)
+    out += _human(s)
+    out += _slices("Machine-translated and model-written, never spun: flagged", s["sets"]["machine_made"], s)
+    out += _worst(s)
+    if s["spun"]:
+        for by, title in (
+            ("tool", "Recall by tool"),
+            ("domain", "Recall by domain"),
+            ("length", "Recall by length in words"),
+            ("share", "Recall by share of the article that is spun"),
+        ):
+            out += _slices(title, s["slices"]["spun"][by], s)
+    for by, title in (
+        ("writer", "Human texts by kind of writer: flagged"),
+        ("domain", "Human texts by domain: flagged"),
+        ("length", "Human texts by length in words: flagged"),
+    ):
+        out += _slices(title, s["slices"]["human"][by], s, 2)
+    return out + _calibration(s) + _spans(s)
+
+
+def blocks(m: Json, pictures: Sequence[Picture] = ()) -> list[Block]:
+    """Return the report: pictures, how to read it, all systems side by side, the first one in full."""
+    out = _first_lines(m)
+    names = list(m["systems"])
+    if any(p.path.name == "roc.png" for p in pictures):
+        out += [Heading("Pictures"), *pictures]
+    else:
+        out += pictures
+    out += _reading(m) + _side_by_side(m)
+    out += _details(names[0], m["systems"][names[0]])
+    if len(names) > 1:
+        out.append(Paragraph(f"The same numbers for {', '.join(names[1:])} stand in `metrics.json`."))
+    if m["rounds"]:
+        rows = [
             [
                 one["left_out"] or "–",
                 str(one["fold"]),
                 str(one["train_texts"]),
                 str(one["train_spun"]),
                 str(one["human_texts"]),
-                ", ".join(s.split("/")[-1] for s in one["human_sets"]),
+                ", ".join(x.split("/")[-1] for x in one["human_sets"]),
             ]
-            for one in report["rounds"]
-        ],
-    )
-    return "\n".join(lines).rstrip() + "\n"
+            for one in m["rounds"]
+        ]
+        head = ["left out", "fold", "texts in training", "of these spun", "human texts held out", "sets held out"]
+        out += [Heading("Rounds"), Table(head, rows)]
+    return out
 
 
-def write_report(report: Json, out: Path) -> list[Path]:
-    """Write report.json and report.md into the folder `out` (made if missing) and return their paths."""
+def write(m: Json, pictures: Sequence[Picture], out: Path) -> list[Path]:
+    """Write metrics.json, report.md and report.html into the folder `out` and return their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    as_json, as_markdown = out / "report.json", out / "report.md"
-    as_json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    as_markdown.write_text(to_markdown(report), encoding="utf-8")
-    return [as_json, as_markdown]
+    report = blocks(m, pictures)
+    files = {
+        "metrics.json": json.dumps(m, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "report.md": to_markdown(report),
+        "report.html": to_html(report),
+    }
+    for name, content in files.items():
+        (out / name).write_text(content, encoding="utf-8")
+    return [out / name for name in files]

@@ -259,44 +259,84 @@ def checked_scores(scorer: Scorer, texts: Sequence[str], name: str) -> NDArray[n
     return scores
 
 
-BUILT_IN = ("ours", "tortured", "association", "tfidf")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the making of a system may depend on.
+
+    `data`: folder of the tables. `trained`: the protocol trains a model per round, else the system must be ready or is
+    fitted once. `model`: folder or name of ours, None = the shipped one. `quick`: as small as runs.
+    """
+
+    data: Path
+    trained: bool = True
+    model: str | None = None
+    quick: bool = False
 
 
 _QUICK_SIMULATED = 200  # of 2400: simulated spinning takes most of a fit on few documents
 
 
-def load_system(name: str, data: Path, quick: bool = False) -> TrainableSystem:
-    """Return the system of that name: one of `BUILT_IN`, or `module:attribute` for your own.
+def _screen(wanted: Wanted, name: str = "screen") -> TrainableSystem:
+    """The screen, trained anew on what the round allows."""
+    try:
+        # By name: the screen's training needs the train extra, which the other systems do not.
+        module = importlib.import_module("train.screen")
+    except ImportError as error:
+        raise MissingExtraError(f"the system {name!r} needs train.screen ({error}): pip install '.[train]'") from error
+    recipe = module.Settings.read()
+    if wanted.quick:
+        recipe = replace(recipe, simulation={**recipe.simulation, "documents": _QUICK_SIMULATED})
+    return cast(TrainableSystem, replace(module.ScreenSystem(wanted.data, recipe), name=name))
 
-    The attribute is a system (an object with `name` and `fit`, or a class of such) or a plain function from a list of
-    texts to scores. `quick`: ours with fewer
-    simulated documents than its recipe says, to see that it runs.
+
+def _ours(wanted: Wanted) -> TrainableSystem:
+    """Ours: the detector of the model folder, or what the protocol trains in its place."""
+    if wanted.trained:
+        return _screen(wanted, "ours")
+    from eval.fixed_systems import DetectorSystem
+
+    return DetectorSystem(wanted.model)
+
+
+SYSTEMS: dict[str, Callable[[Wanted], TrainableSystem]] = {
+    "ours": _ours,
+    "screen": _screen,
+    "tortured": lambda wanted: TorturedPhrases(wanted.data),
+    "association": lambda wanted: Association(),
+    "tfidf": lambda wanted: TfidfLogistic(),
+}
+"""One function for each system; a new one is a new line. `ours` is what is shipped."""
+
+OURS = frozenset({"ours", "both", "screen", "examiner"})
+"""Systems whose probabilities the operating points of our model belong to, also where they come from a file."""
+
+
+def load_system(
+    name: str, data: Path, quick: bool = False, *, trained: bool = True, model: str | None = None
+) -> TrainableSystem:
+    """Return the system of that name: one of `SYSTEMS`, a classifier of the hub, or your own.
+
+    `owner/name`, or the path of a folder: a sequence classifier (`#LABEL` behind it names the class "spun"). Your own:
+    `module:attribute`, a system (an object with `name` and `fit`, or a class of such) or a plain function from a list
+    of texts to scores. `quick`, `trained`, `model`: see `Wanted`.
 
     Raises:
         InputError: no such system, or the attribute is neither.
         MissingExtraError: an optional library is missing.
     """
-    if name == "tortured":
-        return TorturedPhrases(data)
-    if name == "association":
-        return Association()
-    if name == "tfidf":
-        return TfidfLogistic()
-    if name == "ours":
-        try:
-            # By name: the screen's training needs the train extra, which the other systems do not.
-            module = importlib.import_module("train.screen")
-        except ImportError as error:
-            raise MissingExtraError(
-                f"the system 'ours' needs train.screen ({error}): pip install '.[train]'"
-            ) from error
-        recipe = module.Settings.read()
-        if quick:
-            recipe = replace(recipe, simulation={**recipe.simulation, "documents": _QUICK_SIMULATED})
-        return cast(TrainableSystem, module.ScreenSystem(data, recipe))
+    if name in SYSTEMS:
+        return SYSTEMS[name](Wanted(data, trained, model, quick))
+    hub, _, label = name.partition("#")
+    if "/" in hub or Path(hub, "config.json").is_file():
+        from eval.fixed_systems import HubClassifier
+
+        return HubClassifier(hub, label)
     module_name, colon, attribute = name.partition(":")
     if not colon:
-        raise InputError(f"unknown system {name!r}; expected {', '.join(BUILT_IN)}, or module:attribute for your own")
+        raise InputError(
+            f"unknown system {name!r}; expected {', '.join(SYSTEMS)}, owner/name of a classifier of the hub, "
+            "or module:attribute for your own"
+        )
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
