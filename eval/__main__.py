@@ -209,6 +209,45 @@ def bench_batch(
             click.echo(str(path), err=True)
 
 
+@main.command()
+@click.argument("what", type=click.Choice(["language", "length", "cost"]))
+@data_option
+@out_option
+@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@click.option("--rows", type=click.IntRange(1), default=300, help="Texts per table, chosen by a seeded hash.")
+@click.option("--largest", type=click.IntRange(1), default=10_000_000, help="Characters of the longest text (cost).")
+@click.option("--hostile", type=click.IntRange(1), default=1_000_000, help="Characters of hostile texts (cost).")
+@click.option("--cases", default="", help="Hostile texts [default: all] (cost).")
+@click.option("--seed", type=int, default=SEED)
+def inputs(
+    what: str,
+    data: Path | None,
+    out: Path | None,
+    model: str | None,
+    rows: int,
+    largest: int,
+    hostile: int,
+    cases: str,
+    seed: int,
+) -> None:
+    """Report on languages and kinds of text, on short texts, or on what long and hostile ones cost."""
+    from eval.inputs import cost, language, length
+    from train.corpora import load_documents
+
+    if what == "cost":
+        sizes = [size for size in (*cost.SIZES, 100_000_000) if size <= largest]
+        report = cost.to_markdown(cost.measure(sizes, hostile, _names(cases) or None))
+    else:
+        documents = load_documents(data or default_data_dir())
+        module = language if what == "language" else length
+        report = module.to_markdown(module.measure(documents, model, rows, seed))
+    folder = out or Path(__file__).parent / "reports" / "robustness"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{what}.md"
+    path.write_text(report, encoding="utf-8", newline="\n")
+    click.echo(str(path))
+
+
 def _names(value: str) -> list[str]:
     return [n.strip() for n in value.split(",") if n.strip()]
 
