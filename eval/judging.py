@@ -84,6 +84,12 @@ class Judged:
     high: Floats
     smallest_pool: int
 
+    def keep(self, rows: NDArray[np.bool_]) -> Judged:
+        """Return the judgement of the rows of a mask; what they were judged by stays."""
+        columns = (self.in_pool, self.p_value, self.p_value_new_set, self.low, self.high)
+        in_pool, p_value, p_new, low, high = (c[rows] for c in columns)
+        return Judged(self.scores.keep(rows), in_pool.astype(np.bool_), p_value, p_new, low, high, self.smallest_pool)
+
     @property
     def smallest_fpr(self) -> float:
         """The smallest false-positive rate that every threshold can be set for."""
@@ -159,9 +165,8 @@ def judge(scores: SystemScores, items: Sequence[Item], halves: Ints, parts: Ints
     return Judged(scores, in_pool, p_value, p_new, low, high, smallest)
 
 
-def on_common_texts(systems: Sequence[SystemScores]) -> tuple[list[SystemScores], int]:
-    """Return the systems with the texts that all of them scored, and how many texts went."""
+def common_texts(systems: Sequence[SystemScores]) -> tuple[Ints, int]:
+    """Return the numbers of the texts that all systems scored, ascending, and how many only some did."""
     seen = [set(s.text.tolist()) for s in systems]
     common = set.intersection(*seen) if seen else set()
-    keep = np.array(sorted(common), dtype=np.int64)
-    return [s.keep(np.isin(s.text, keep)) for s in systems], len(set().union(*seen) - common)
+    return np.array(sorted(common), dtype=np.int64), len(set().union(*seen) - common)

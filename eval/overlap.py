@@ -74,11 +74,15 @@ _NONE: Hashes = np.zeros(0, dtype=np.uint64)
 
 
 def shares_by_round(
-    texts: Sequence[str], rounds: Iterable[tuple[Sequence[int], Sequence[int]]], sizes: Sequence[int] = SIZES
+    texts: Sequence[str],
+    rounds: Iterable[tuple[Sequence[int], Sequence[int]]],
+    originals: Sequence[str] = (),
+    sizes: Sequence[int] = SIZES,
 ) -> Iterator[NDArray[np.float64]]:
     """Yield for each round (numbers trained on, numbers tested on) an array (tests, sizes) as `shares_in_training`.
 
-    Every text is hashed once; the hashes of all texts are kept (16 bytes a word).
+    `originals`: by text, "" for none; where a text is trained on, so is its original. Every text is hashed once; the
+    hashes of all texts are kept (16 bytes a word).
     """
     hasher = NgramHashes()
     known: dict[int, list[Hashes]] = {}
@@ -90,8 +94,9 @@ def shares_by_round(
 
     for train, test in rounds:
         rows = np.zeros((len(test), len(sizes)))
+        before = [hasher.of(originals[i], sizes) for i in train if originals and originals[i]]
         for k in range(len(sizes)):
-            parts = [hashes(i)[k] for i in train]
+            parts = [hashes(i)[k] for i in train] + [b[k] for b in before]
             trained = np.unique(np.concatenate(parts)) if parts else _NONE
             rows[:, k] = [share_found(hashes(i)[k], trained) for i in test]
         yield rows

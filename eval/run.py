@@ -18,7 +18,7 @@ from detector.errors import InputError
 from detector.store import open_model
 from eval import overlap, plots, report, span_sets, summary
 from eval.fixed_systems import DetectorSystem, HubClassifier
-from eval.judging import ONE_MODEL, Judged, SystemScores, judge, on_common_texts, parts_of
+from eval.judging import ONE_MODEL, Judged, SystemScores, common_texts, judge, parts_of
 from eval.metrics import FPR_TARGETS, signature
 from eval.protocols import MASKED_SUFFIX, QUICK, Round, ScoreStore, build_rounds, run_rounds
 from eval.scores import numbers_of, read_scores, read_table, write_scores
@@ -96,12 +96,12 @@ def run(suite: Suite, data: Path, options: Options, out: Path | None) -> tuple[J
     for path in options.spans:
         for name, by_text in span_sets.read_spans(path, items).items():
             finders[name] = (_finder_of(by_text, items), set(by_text))
-    shares = _overlap(systems, rounds, items, suite, data, options)
+    shares = _overlap(systems, items, suite, data, options)
     systems, dropped = _without_overlap(systems, shares, suite)
     if options.save_scores:
         write_scores(options.save_scores, systems, items, suite.name)
-    systems, not_common = on_common_texts(systems)
-    if not systems or not len(systems[0].text):
+    common, not_common = common_texts(systems)
+    if not len(common):
         raise InputError(f"suite {suite.name}: no text that all systems scored")
     left_out |= {"not_scored_by_all_systems": not_common, "overlapping_training": dropped}
     settings = suite.protocol_settings()
@@ -111,12 +111,12 @@ def run(suite: Suite, data: Path, options: Options, out: Path | None) -> tuple[J
     for s in systems:
         log.info("numbers of %s", s.name)
         judged = judge(s, items, halves, parts)
-        found_json = summary.summarise_system(judged, items, suite)
+        found_json = summary.summarise_system(judged, items, suite, common)
         if s.name in finders:
             find, known = finders[s.name]
             own = texts if known is None else span_sets.restricted(texts, known)
             found_json["spans"] = span_sets.summarise(find, own, items, suite)
-        results[s.name] = (judged, found_json)
+        results[s.name] = (judged.keep(np.isin(s.text, common)), found_json)
     document = _document(suite, model.model_id, items, results, rounds, digests, changed, left_out, shares)
     out = out or report.ROOT / "eval" / "reports" / model.model_id.split("@")[0] / suite.name
     pictures = plots.draw(results, items, out) if options.pictures else []
@@ -197,33 +197,33 @@ def _rounds_of_ids(path: Path, items: Sequence[Item]) -> dict[str, list[int]]:
 
 
 def _overlap(
-    systems: Sequence[SystemScores],
-    rounds: Sequence[Round],
-    items: Sequence[Item],
-    suite: Suite,
-    data: Path,
-    options: Options,
+    systems: Sequence[SystemScores], items: Sequence[Item], suite: Suite, data: Path, options: Options
 ) -> Json:
     """Return the overlap of test texts with training, for the report, and under "rows" {(text, unit): share}."""
     if not options.overlap:
         return {"why": "switched off with --no-overlap"}
     texts = [i.document.text for i in items]
-    plan: list[tuple[str, Sequence[int], Sequence[int]]] = []
-    if rounds:
-        plan = [(one.name, one.train, one.pool + one.others) for one in rounds]
-    elif options.train_ids:
-        for unit, trained in _rounds_of_ids(options.train_ids, items).items():
-            scored = sorted({int(t) for s in systems for t in s.text[s.unit == unit]})
-            plan.append((unit, trained, scored))
+    trained: dict[str, Sequence[int]] = {}
+    if options.train_ids:
+        trained |= _rounds_of_ids(options.train_ids, items)
+    elif suite.protocol != FIXED:
+        # All that a round leaves to train on, more than the baselines' caps take; a score file that names the same
+        # rounds is held to the same rule.
+        everything = replace(suite.protocol_settings(), train_rows=len(items))
+        rounds = build_rounds([i.document for i in items], suite.protocol, everything)
+        trained |= {one.name: one.train for one in rounds}
+    units = sorted({str(u) for s in systems for u in s.unit} & set(trained))
+    plan = [(u, trained[u], sorted({int(t) for s in systems for t in s.text[s.unit == u]})) for u in units]
     if plan:
-        found = overlap.shares_by_round(texts, [(train, test) for _, train, test in plan])
+        originals = [i.document.original or "" for i in items]
+        found = overlap.shares_by_round(texts, [(train, test) for _, train, test in plan], originals)
         parts, rows = [], dict[tuple[int, str], float]()
         for (unit, _, test), values in zip(plan, found, strict=True):
             parts.append(values)
             rows |= {(t, unit): float(v) for t, v in zip(test, values[:, 0], strict=True)}
         return {
             **overlap.describe(np.concatenate(parts), suite.overlap.limit),
-            "against": "the training texts of the model that scored them (a text counts once a model)",
+            "against": "all texts that the model which scored them may have trained on (a text counts once a model)",
             "action": suite.overlap.action,
             "rows": rows,
         }

@@ -41,17 +41,18 @@ def read_table(path: Path) -> Rows:
 
 
 def numbers_of(items: Sequence[Item]) -> dict[str, int]:
-    """Return the number of each text by the key of score files; of texts with one id the first."""
+    """Return the number of each text by the key of score files; -1 for a key that several texts have."""
     out: dict[str, int] = {}
     for number, item in enumerate(items):
-        out.setdefault(key_of(item.document), number)
+        key = key_of(item.document)
+        out[key] = -1 if key in out else number
     return out
 
 
 def read_scores(
     path: Path, items: Sequence[Item], suite: str, points: Mapping[str, float], model: str
 ) -> tuple[list[SystemScores], dict[str, int]]:
-    """Return the scores by system, and counts of the rows left out: texts not in the suite, rows of other suites.
+    """Return the scores by system, and counts of the rows left out and why.
 
     `suite`: rows with another value in a column `protocol` or `suite` are left out. `points`, `model`: of our model,
     for systems of that name whose values are probabilities. A missing probability means that the text was not scored.
@@ -71,8 +72,9 @@ def read_scores(
             raise InputError(f"{path.name} row {number}: needs the columns id and score (or probability), has {[*row]}")
         about = row.get("protocol", row.get("suite"))
         text = number_of.get(str(row["id"]))
-        if about not in (None, "", suite) or text is None:
-            skipped["of other suites" if about not in (None, "", suite) else "unknown id"] += 1
+        other = about not in (None, "", suite)
+        if other or text is None or text < 0:
+            skipped["of other suites" if other else "unknown id" if text is None else "id of several texts"] += 1
             continue
         name = str(row.get("system") or path.stem)
         unit = str(next((row[k] for k in ("round", "fold") if row.get(k) not in (None, "")), ONE_MODEL))

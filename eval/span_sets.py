@@ -172,8 +172,8 @@ def read_spans(path: Path, items: Sequence[Item]) -> dict[str, dict[int, list[Sh
     for number, row in enumerate(read_table(path), 1):
         if not {"id", "start", "end"} <= set(row):
             raise InputError(f"{path.name} row {number}: needs the columns id, start and end, has {', '.join(row)}")
-        text = number_of.get(str(row["id"]))
-        if text is None:
+        text = number_of.get(str(row["id"]), -1)
+        if text < 0:
             continue
         own = out.setdefault(str(row.get("system") or path.stem), {}).setdefault(text, [])
         if row["start"] in (None, "") or row["start"] != row["start"]:

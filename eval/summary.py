@@ -287,8 +287,13 @@ def _masks(flags: Flags, rows: Bools, name_of: Callable[[Item], str | None]) -> 
     return {str(n): rows & (names == n) for n in np.unique(names[rows])} if rows.any() else {}
 
 
-def summarise_system(judged: Judged, items: Sequence[Item], suite: Suite) -> Json:
-    """Return everything a report says about one system, as plain JSON types."""
+def summarise_system(whole: Judged, items: Sequence[Item], suite: Suite, texts: Ints | None = None) -> Json:
+    """Return everything a report says about one system, as plain JSON types.
+
+    `texts`: numbers of those to report on (default: all), such as those that every system scored. The human texts that
+    thresholds and ranks refer to stay all those that the system scored.
+    """
+    judged = whole if texts is None else whole.keep(np.isin(whole.scores.text, texts))
     flags = Flags(judged, items)
     everything: Bools = np.ones(len(flags.items), dtype=np.bool_)
     machine = ~flags.spun & (flags.label != "original")
@@ -334,16 +339,16 @@ def summarise_system(judged: Judged, items: Sequence[Item], suite: Suite) -> Jso
         out["overall"] = precision_and_f1(flags, suite.seed)
         fpr = flags.shares(flags.human)
         out["precision"] = at_prevalences(flags.shares(flags.spun), fpr)
-        rows = {
-            e["set"]: np.array([items[t].document.table == e["set"] for t in judged.scores.text]) for e in spun_sets
-        }
-        rows[""] = np.array([items[t].document.label == "spun" for t in judged.scores.text])
-        ranks = ranking(judged, items, rows, suite.seed)
+        names = np.array([items[t].document.table for t in whole.scores.text])
+        reported = np.isin(whole.scores.text, judged.scores.text)
+        rows = {e["set"]: (names == e["set"]) & reported for e in spun_sets}
+        rows[""] = np.logical_or.reduce(list(rows.values()))
+        ranks = ranking(whole, items, rows, suite.seed)
         out["ranking"] = ranks.pop("")
         masks = _masks(flags, flags.spun, table)
         for entry in spun_sets:
             entry["ranking"] = ranks[entry["set"]]
-            own = _unit_fpr(judged, flags, items, rows[entry["set"]])
+            own = _unit_fpr(whole, flags, items, rows[entry["set"]])
             entry["precision"] = at_prevalences(flags.shares(masks[entry["set"]]), own)
     out["sets"] = {
         "spun": spun_sets,

@@ -88,9 +88,18 @@ def test_human_texts_of_one_kind_only_cannot_judge():
 def test_systems_are_compared_on_the_texts_that_all_scored():
     items = [item("human/a", i) for i in range(5)]
     one, two = scored(items, np.zeros(5)), scored(items, np.ones(5)).keep(np.arange(5) != 2)
-    kept, gone = judging.on_common_texts([one, two])
+    common, gone = judging.common_texts([one, two])
     assert gone == 1
-    assert [s.text.tolist() for s in kept] == [[0, 1, 3, 4]] * 2
+    assert common.tolist() == [0, 1, 3, 4]
+
+
+def test_texts_left_out_of_the_report_still_set_thresholds(trial):
+    items, found = trial
+    some = np.array([*range(20), *range(300, 320)])
+    out = summary.summarise_system(found, items, SUITE, some)
+    assert (out["human"]["texts"], out["spun"]["texts"]) == (20, 20)
+    assert out["smallest_fpr"] == pytest.approx(1 / 226)
+    assert out["ranking"]["partial_auroc"] is not None
 
 
 @pytest.fixture(scope="module")
