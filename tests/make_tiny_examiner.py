@@ -36,17 +36,17 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_model(vocabulary: int) -> ExaminerModel:
+def tiny_model(vocabulary: int, width: int = 16) -> ExaminerModel:
     """Return an untrained model of one layer whose logits vary by several units."""
     torch.manual_seed(1)
     config = ExaminerConfig(
         vocab_size=vocabulary,
-        hidden_size=16,
+        hidden_size=width,
         num_hidden_layers=1,
         num_attention_heads=2,
-        intermediate_size=32,
+        intermediate_size=2 * width,
         max_position_embeddings=64,
-        initializer_range=0.5,
+        initializer_range=2 / width**0.5,
     )
     return ExaminerModel(config)
 
@@ -60,7 +60,7 @@ def main() -> None:
         tokenizer.enable_padding(length=8)
         tokenizer.save(str(path))
         model = tiny_model(tokenizer.get_vocab_size())
-        print(export_examiner(model, path, FOLDER, weights="float32", max_tokens=64))  # noqa: T201
+        print(export_examiner(model, path, FOLDER, precision="float32", max_tokens=64))  # noqa: T201
 
 
 if __name__ == "__main__":

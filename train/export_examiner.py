@@ -1,7 +1,6 @@
 """A trained examiner -> `examiner.onnx` and `tokenizer.json` of a model folder, checked against torch.
 
-The matrices are stored as int8 with one scale for each output (each row of an embedding) and multiplied out when the
-network is loaded: the folder stays small, while the computation stays float32, so that all machines agree.
+See `Precision` for how small and fast it may be made, and eval/reports/spin-en-v2/export.md for what that costs.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+
+from train.quantise import compute_int8, store_int8
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -28,11 +28,12 @@ OPSET = 17
 IR_VERSION = 8  # what goes with opset 17; onnx writes its newest one, which older runtimes refuse
 MAX_DIFFERENCE = 1e-4
 """Allowed difference of a logit between torch and ONNX in float32; sums in another order make about 1e-6."""
-Weights = Literal["float32", "int8"]
+Precision = Literal["float32", "int8-weights", "int8"]
+"""As trained; weights stored as int8, computation in float32; the large multiplications in int8 too."""
 
 SAMPLES = (
     "The council met on Tuesday to talk about the old bridge. Two engineers said that the northern pier had sunk.",
-    "The chamber assembled on Tuesday to talk about the antiquated span. Two architects said that the dock had plunged.",
+    "The chamber assembled on Tuesday to discuss the antiquated span. Two architects said that the dock had plunged.",
     "Heat the oil, add the onions and stir until they are soft; then pour in 250 ml of stock (see page 12).",
     "be that as it may , the outcomes were acquired in the wake of preparing @xmath tests at 37 ° c .",
     "Zürich, 東京 and naïve café owners agreed: https://example.org/a?b=c isn't a proper sentence!!! 😀",
@@ -46,13 +47,16 @@ class ExportReport:
 
     `bytes`: of both files together. `torch_difference`: greatest difference of a logit between torch and the float32
     network. `token_difference`, `kind_difference`: greatest differences between the float32 network and the one
-    written, in logits; `token_spread`, `kind_spread`: standard deviations of the logits themselves, to compare with.
+    written, in logits, and `token_rms`, `kind_rms`: the roots of their mean squares; `token_spread`, `kind_spread`:
+    standard deviations of the logits themselves, to compare with.
     """
 
     bytes: int
     torch_difference: float
     token_difference: float
     kind_difference: float
+    token_rms: float
+    kind_rms: float
     token_spread: float
     kind_spread: float
 
@@ -62,14 +66,14 @@ def export_examiner(
     tokenizer: Path,
     folder: Path,
     *,
-    weights: Weights = "int8",
+    precision: Precision = "int8",
     texts: Sequence[str] = SAMPLES,
     max_tokens: int = 256,
 ) -> ExportReport:
     """Write `examiner.onnx` and `tokenizer.json` into `folder` and return how far they are from the model.
 
     `tokenizer`: a `tokenizer.json` of the library tokenizers, with [CLS] and [SEP]. `texts`: what the differences are
-    measured on, the first `max_tokens` pieces of each. The model is left in evaluation mode.
+    measured on, the first `max_tokens` pieces of each. The model is left in evaluation mode, on the CPU, in float32.
 
     Raises:
         ValueError: torch and ONNX disagree by more than `MAX_DIFFERENCE`, or the tokenizer does not fit the model.
@@ -77,6 +81,7 @@ def export_examiner(
     pieces = read_tokenizer(tokenizer)
     if pieces.get_vocab_size() > model.config.vocab_size:
         raise ValueError(f"{tokenizer}: {pieces.get_vocab_size()} pieces, the model has {model.config.vocab_size}")
+    model = model.eval().cpu().float()
     windows = [window_ids(pieces, text, max_tokens) for text in texts]
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch, "float32.onnx")
@@ -87,10 +92,12 @@ def export_examiner(
                 f"ONNX and torch differ by {torch_difference:.2g}, more than {MAX_DIFFERENCE:g}; not written"
             )
         written = Path(scratch, "examiner.onnx")
-        if weights == "float32":
-            shutil.copy(plain, written)
-        else:
-            onnx.save(store_int8(onnx.load(plain)), written)
+        network = onnx.load(plain)
+        if precision == "int8":
+            network = compute_int8(network)
+        elif precision == "int8-weights":
+            network = store_int8(network)
+        onnx.save(network, written)
         before, after = (run(path, windows) for path in (plain, written))
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(written, folder / "examiner.onnx")
@@ -102,6 +109,8 @@ def export_examiner(
         torch_difference=torch_difference,
         token_difference=float(np.abs(token_after - token).max()),
         kind_difference=float(np.abs(kind_after - kind).max()),
+        token_rms=float(np.sqrt(np.mean((token_after - token) ** 2))),
+        kind_rms=float(np.sqrt(np.mean((kind_after - kind) ** 2))),
         token_spread=float(token.std()),
         kind_spread=float(kind.std()),
     )
@@ -131,7 +140,6 @@ def to_onnx(model: ExaminerModel, path: Path) -> None:
     """
     import torch
 
-    model = model.eval().cpu().float()
     model.set_attn_implementation("eager")  # the others choose their kernel by the example's values
 
     class Outputs(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
@@ -196,75 +204,6 @@ def run(path: Path, windows: Sequence[NDArray[np.int64]]) -> list[tuple[NDArray[
     """Return the token and the kind logits of each window, run alone as `detector.examiner` does."""
     session = _session(path)
     return [tuple(session.run(None, {"input_ids": w, "attention_mask": np.ones_like(w)})) for w in windows]
-
-
-def store_int8(network: onnx.ModelProto, smallest: int = 4096) -> onnx.ModelProto:
-    """Return the network with its matrices of `smallest` values or more as int8 and scales; computes in float32.
-
-    Symmetric, one scale for each column of a matrix (each output) and each row of an embedding. Cast and Mul rather
-    than DequantizeLinear, because every runtime folds these into constants at load by itself.
-    """
-    graph = network.graph
-    stored = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) == 2}
-    nodes: list[onnx.NodeProto] = []
-    replaced: set[str] = set()
-    for node in graph.node:
-        table = stored.get(node.input[0]) if node.op_type == "Gather" else None
-        matrix = stored.get(node.input[1]) if node.op_type == "MatMul" else None
-        if table is not None and np.prod(table.dims) >= smallest:
-            nodes.extend(_gather_rows(graph, node, table))
-            replaced.add(table.name)
-        elif matrix is not None and np.prod(matrix.dims) >= smallest:
-            name = matrix.name
-            if name not in replaced:
-                values, scales = _int8(numpy_helper.to_array(matrix), axis=0)
-                graph.initializer.extend(
-                    [
-                        numpy_helper.from_array(values, f"{name}.int8"),
-                        numpy_helper.from_array(scales, f"{name}.scale"),
-                    ]
-                )
-                nodes += [
-                    helper.make_node("Cast", [f"{name}.int8"], [f"{name}.cast"], to=TensorProto.FLOAT),
-                    helper.make_node("Mul", [f"{name}.cast", f"{name}.scale"], [f"{name}.float"]),
-                ]
-                replaced.add(name)
-            node.input[1] = f"{name}.float"
-            nodes.append(node)
-        else:
-            nodes.append(node)
-    kept = [t for t in graph.initializer if t.name not in replaced]
-    used = {name for node in nodes for name in node.input}
-    if left := used & replaced:
-        raise ValueError(f"matrices with other uses than Gather and MatMul: {sorted(left)}")
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(kept)
-    onnx.checker.check_model(network)
-    return network
-
-
-def _gather_rows(graph: onnx.GraphProto, node: onnx.NodeProto, table: onnx.TensorProto) -> list[onnx.NodeProto]:
-    """Return nodes that take rows of an int8 table and multiply them out: the table itself stays int8 in memory."""
-    name, out = table.name, node.output[0]
-    if not any(t.name == f"{name}.int8" for t in graph.initializer):
-        values, scales = _int8(numpy_helper.to_array(table), axis=1)
-        graph.initializer.extend(
-            [numpy_helper.from_array(values, f"{name}.int8"), numpy_helper.from_array(scales, f"{name}.scale")]
-        )
-    return [
-        helper.make_node("Gather", [f"{name}.int8", node.input[1]], [f"{out}.int8"]),
-        helper.make_node("Cast", [f"{out}.int8"], [f"{out}.cast"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", [f"{name}.scale", node.input[1]], [f"{out}.scale"]),
-        helper.make_node("Mul", [f"{out}.cast", f"{out}.scale"], [out]),
-    ]
-
-
-def _int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return the values over their scales, rounded, and the scales: one for each line along `axis`, which is kept."""
-    scales = np.abs(values).max(axis=axis, keepdims=True) / 127
-    scales[scales == 0] = 1
-    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def _session(path: Path) -> Any:
