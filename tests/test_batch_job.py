@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detector import SpinDetector
-from detector.batch import job, pool, readers, writers
+from detector.batch import job, journal, pool, readers, writers
 from detector.batch.job import Counts, JobError, JobOptions, Summary, run_job
 from detector.batch.readers import ColumnError, ReadOptions
 from detector.cli import ExitCode
@@ -350,6 +350,26 @@ def test_resuming_scores_only_what_is_missing(tmp_path: Path, detector: SpinDete
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert parts.scored == whole.scored
     assert last.counts == first.counts and last.resumed_rows == watcher.resumed >= 15
+
+
+def test_ctrl_c_while_the_first_part_gets_its_name_throws_nothing_away(
+    tmp_path: Path, detector: SpinDetector, mixed: Path, small_pieces: None, monkeypatch
+):
+    output, folder = tmp_path / "out.jsonl", tmp_path / "out.jsonl.parts"
+
+    def interrupted(synced: Path) -> None:
+        if list(synced.glob("part-*.jsonl")):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_sync_folder", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(detector, mixed, output=output, checkpoint_rows=5)
+    assert [p.name for p in folder.glob("part-*.jsonl")] == ["part-00000000.jsonl"]
+    watcher = Watcher()
+    run(detector, mixed, output=output, resume=True, watcher=watcher)
+    run(detector, mixed, output=tmp_path / "whole.jsonl")
+    assert watcher.resumed >= 5 and output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
 def test_another_job_is_not_resumed(tmp_path: Path, detector: SpinDetector, mixed: Path, small_pieces: None):

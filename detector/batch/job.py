@@ -151,7 +151,7 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
                 journal.checkpoint()
         journal.release()
         # Nothing that could be continued should make the next try complain about an interrupted job.
-        useful = journal.parts and STDIN not in options.inputs and not (wrong_usage and not resumed)
+        useful = journal.holds_work() and STDIN not in options.inputs and not (wrong_usage and not resumed)
         if not (done or useful):
             shutil.rmtree(folder, ignore_errors=True)
     return Summary(

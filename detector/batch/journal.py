@@ -188,6 +188,10 @@ class Journal:
         self.folder.rename(old)
         shutil.rmtree(old, ignore_errors=True)
 
+    def holds_work(self) -> bool:
+        """Return whether a finished part is in the folder, also one that Ctrl-C came too early to note here."""
+        return any(self.folder.glob(f"part-*{self._ending}"))
+
     def release(self) -> None:
         """Let go of the folder without changing it."""
         if self._stream is not None:
