@@ -1,7 +1,7 @@
 # The commands of a working day. PYTHON is the environment's own after `make setup` in an activated one.
 PYTHON ?= python
 
-.PHONY: setup check test wheel train eval
+.PHONY: setup check gate test wheel train eval
 
 setup:  ## install the package, its tests and linters into the active environment
 	$(PYTHON) -m pip install -e '.[dev]'
@@ -10,6 +10,9 @@ check:  ## what the lint job and the pre-commit hooks run
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+gate:  ## is the model worse than its floors (eval/floors.json)? A minute; more with the tables in ../shared/data
+	$(PYTHON) -m eval gate
 
 test:  ## all tests, offline
 	$(PYTHON) -m pytest

@@ -104,4 +104,59 @@ def calibrate(
     click.echo(str(path))
 
 
-COMMANDS = (attacks, calibrate)
+@click.command()
+@data_option
+@model_option
+@click.option("--floors", type=click.Path(dir_okay=False, path_type=Path), help="[default: eval/floors.json]")
+@click.option("--sets", default="program,own,data", help="What to measure; data only where there are tables.")
+@click.option("--raise", "raise_", is_flag=True, help="Write floors: what was measured, minus a margin.")
+@click.option("--allow-lower", is_flag=True, help="With --raise: also where that lowers a floor.")
+def gate(data: Path | None, model: str | None, floors: Path | None, sets: str, raise_: bool, allow_lower: bool) -> None:
+    """Compare the model with the floors in eval/floors.json; exit with 1 if anything is worse. Two minutes."""
+    from detector import SpinDetector
+    from detector.store import open_model
+    from eval import gate as gates
+    from train.corpora import list_tables
+
+    names = split_names(sets)
+    if unknown := sorted(set(names) - set(gates.SETS)):
+        raise click.BadParameter(f"{', '.join(unknown)}: expected {', '.join(gates.SETS)}", param_hint="--sets")
+    if allow_lower and not raise_:
+        raise click.UsageError("--allow-lower goes with --raise")
+    folder = data or default_data_dir()
+    has_tables = bool(list_tables(folder))
+    if data and not has_tables:
+        raise click.BadParameter(f"no tables (*/*.parquet) in {data}", param_hint="--data")
+    if "data" in names and not has_tables:
+        click.echo(f"no tables in {folder}: what needs them is left out")
+    path = floors or gates.FLOORS
+    known = gates.read_floors(path)
+    opened = open_model(model)
+    measured = gates.measure(SpinDetector(opened), opened.path, folder if has_tables else None, names)
+    worse: list[str] = []
+    click.echo(f"model {opened.model_id}, {path}")
+    for name, found in measured.items():
+        before = known.get(name, {})
+        changed = before and before["digest"] != found.digest
+        if changed and not (raise_ and allow_lower):
+            click.echo(
+                f"{name}: the texts are others than those of the floors ({found.digest}, not {before['digest']})"
+            )
+            worse.append(f"{name}: other texts; measure the floors anew with --raise --allow-lower")
+            continue
+        if raise_:
+            before = known[name] = gates.new_floors(before, found, opened.model_id, allow_lower)
+        rows = gates.compare(before, found)
+        click.echo(gates.to_text(name, before, found, rows))
+        worse += [f"{name} {r.name}: {r.note or f'worse by {r.worse_by:.4g}'}" for r in rows if r.worse_by]
+        if not before:
+            worse.append(f"{name}: no floors; --raise sets them")
+    if raise_:
+        gates.write_floors(path, known)
+        click.echo(f"{path} written")
+    if worse:
+        click.echo("\n".join(["", f"{len(worse)} below the floor:", *(f"  {line}" for line in worse)]))
+        raise SystemExit(1)
+
+
+COMMANDS = (attacks, calibrate, gate)
