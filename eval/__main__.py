@@ -11,7 +11,7 @@ import click
 
 from detector.errors import DetectorError
 from eval.checks import COMMANDS
-from train.corpora import default_data_dir
+from train.corpora import ROOT, default_data_dir
 
 SEED = 20220119  # any fixed number; the day the SpinBot news set was made
 
@@ -153,7 +153,7 @@ def readme() -> None:
     """Rewrite the accuracy table of the README from the committed reports."""
     from eval import readme_table
 
-    path = readme_table.ROOT / "README.md"
+    path = ROOT / "README.md"
     changed = readme_table.rewrite(path, readme_table.accuracy_section())
     click.echo(f"{path}: {'rewritten' if changed else 'up to date'}")
 

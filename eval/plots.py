@@ -160,45 +160,51 @@ def reliability(systems: Mapping[str, tuple[Judged, Json]], path: Path) -> Pictu
 
 
 def histograms(judged: Judged, name: str, items: Sequence[Item], path: Path) -> Picture:
-    """Scores by kind of text, one panel each, the same axis; probabilities on their log odds."""
-    texts, scores = judged.by_text(judged.scores.score)
+    """Scores by kind of text, one panel each, the same axis.
+
+    Probabilities on their log odds. Other scores, which may come from models on different scales, as the share of the
+    human texts of the same model that score as high, on a logarithmic axis.
+    """
     calibrated = judged.scores.calibrated
-    _, unscored = judged.by_text((judged.scores.score == NOT_SCORED).astype(np.float64))
-    kept = unscored == 0 if calibrated else np.ones(len(texts), dtype=np.bool_)
-    texts, scores = texts[kept], scores[kept]
+    if calibrated:
+        scored = judged.scores.score != NOT_SCORED
+        clipped = np.clip(judged.scores.score, 1e-6, 1 - 1e-6)
+        texts, scores = judged.keep(scored).by_text(np.log10(clipped / (1 - clipped))[scored])
+    else:
+        # Half a text, where none scores as high.
+        least = 0.5 / max(int(judged.in_pool.sum()), 1)
+        texts, scores = judged.by_text(-np.log10(np.maximum(judged.high, least)))
     labels = np.array([items[t].document.label for t in texts])
     kinds = [k for k in GROUP_NAMES if (labels == k).any()]
-    if calibrated:
-        clipped = np.clip(scores, 1e-6, 1 - 1e-6)
-        scores = np.log10(clipped / (1 - clipped))
     low, high = np.quantile(scores, [0.001, 0.999]) if len(scores) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, 41)
     figure, axes = _figure(7.0, 1.15 * len(kinds) + 0.9, nrows=len(kinds), sharex=True, squeeze=False)
     for row, kind in enumerate(kinds):
         panel, own = axes[row, 0], np.clip(scores[labels == kind], edges[0], edges[-1])
-        weights = np.full(len(own), 1 / max(len(own), 1))
-        panel.hist(own, bins=edges, weights=weights, color=COLOURS[row], edgecolor="white", lw=0.3)
+        panel.hist(own, bins=edges, color=COLOURS[row], edgecolor="white", lw=0.3)
         panel.set_yticks([])
-        panel.set_ylabel(f"{GROUP_NAMES[kind]}\nn = {len(own)}", rotation=0, ha="right", va="center")
+        panel.set_ylabel(f"{GROUP_NAMES[kind]}\nn = {len(own):,}", rotation=0, ha="right", va="center")
         for spine in ("top", "right", "left"):
             panel.spines[spine].set_visible(False)
-        for point, threshold in judged.scores.points.items():
-            at = np.log10(threshold / (1 - threshold)) if calibrated and threshold < 1 else threshold
+        for point, threshold in judged.scores.points.items() if calibrated else ():
+            at = float(np.log10(threshold / max(1 - threshold, 1e-6)))
             panel.axvline(at, color="0.3", lw=1, ls="--")
             if row == 0:
                 panel.annotate(point, (at, 1.0), xycoords=("data", "axes fraction"), rotation=20, fontsize=8,
                                ha="left", va="bottom")  # fmt: skip
     last = axes[-1, 0]
     if calibrated:
-        ticks = [p for p in (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)]
-        at = [float(np.log10(p / (1 - p))) for p in ticks]
-        inside = [(a, p) for a, p in zip(at, ticks, strict=True) if edges[0] <= a <= edges[-1]]
-        last.set_xticks([a for a, _ in inside], [f"{p:g}" for _, p in inside])
+        ticks = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+        shown = [(float(np.log10(p / (1 - p))), f"{p:g}") for p in ticks]
         last.set_xlabel(f"probability of {name} (axis in log odds)")
     else:
-        last.set_xlabel(f"score of {name}; higher = more spun")
+        shown = [(-float(np.log10(p)), f"{100 * p:g} %") for p in (1.0, 0.1, 0.01, 0.001, 1e-4)]
+        last.set_xlabel(f"share of human texts that {name} scores as high or higher (right: more spun)")
+    shown = [(at, text) for at, text in shown if edges[0] <= at <= edges[-1]]
+    last.set_xticks([at for at, _ in shown], [text for _, text in shown])
     _save(figure, path)
-    return Picture(path, f"Scores of {name} by kind of text, each panel to its own scale; dashed: operating points.")
+    points = "; dashed: operating points" if calibrated and judged.scores.points else ""
+    return Picture(path, f"Scores of {name} by kind of text, each panel to its own height{points}.")
 
 
 def _thresholds(summary: Json, wanted: Sequence[str]) -> list[str]:

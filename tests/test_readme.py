@@ -6,10 +6,11 @@ import pytest
 
 from detector.errors import InputError
 from eval import readme_table
+from train.corpora import ROOT
 
 
 def test_the_accuracy_table_is_that_of_the_reports():
-    text = (readme_table.ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     between = text.split(readme_table.START)[1].split(readme_table.END)[0].strip()
     assert between == readme_table.accuracy_section(), "stale: run python -m eval readme"
 
