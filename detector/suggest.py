@@ -251,7 +251,7 @@ class Suggester:
         before = [np.array([outer[0]], np.int32), *(right[e] for e in enders[1:])]
         after = [*(left[s] for s in starters[:-1]), np.array([outer[1]], np.int32)]
         a = np.concatenate([np.repeat(x, len(y)) for x, y in zip(before, after, strict=True)])
-        b = np.concatenate([np.tile(y, len(x)) for x, y in zip(before, after, strict=True)])
+        b = np.concatenate([np.broadcast_to(y, (len(x), len(y))).ravel() for x, y in zip(before, after, strict=True)])
         weighted = (self._settings.association * self.associations(a, b)).astype(np.float32)
         out, done = [], 0
         for x, y in zip(before, after, strict=True):

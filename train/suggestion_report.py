@@ -40,6 +40,7 @@ from train.suggestions import (
 
 Find = Callable[[Sequence[str], int, int], Sequence[str]]
 TOP = (1, 3)
+_MOST_PAIRS = 400  # replaced phrases of pairs that are looked at, drawn by hash: intervals of 5 points
 _SHORTEST_PART = 5  # of the earlier table: letters of a single word that was put back
 
 
@@ -95,14 +96,14 @@ def earlier_table(table: Mapping[str, Sequence[str]]) -> Find:
 
 
 def pair_cases(aligned: Sequence[Aligned]) -> list[Case]:
-    """Return the replaced phrases with a content word on both sides."""
-    cases = []
+    """Return replaced phrases with a content word on both sides, at most `_MOST_PAIRS`."""
+    cases: list[tuple[float, Case]] = []
     for text in aligned:
         for first, last, original in text.replaced:
             wanted = content_words(original.split()) - set(text.words[first:last])
             if wanted and content_words(text.words[first:last]):
-                cases.append(Case(text.words, first, last, frozenset(wanted)))
-    return cases
+                cases.append((stable_share(f"{text.id} {first}"), Case(text.words, first, last, frozenset(wanted))))
+    return [case for _, case in sorted(cases, key=lambda c: c[0])[:_MOST_PAIRS]]
 
 
 def evaluate(find: Find, cases: Sequence[Case] | Sequence[Artefact]) -> dict[str, Rate]:
