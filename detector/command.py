@@ -48,7 +48,8 @@ Examples:
   detect-spin article.txt
   detect-spin --format html -o report.html *.txt page.html
 
-Each FILE is one article: plain text, Markdown, or HTML by its ending (.html, .htm); - is standard input.
+Each FILE is one article: plain text, Markdown, or HTML by its ending (.html, .htm) or with --html; - is standard
+input. Of a page the article is scored, and all offsets are into its text, which --with-text adds to the result.
 """
 
 _EPILOG = """\b
@@ -100,6 +101,8 @@ Exit status:
     callback=check_encoding,
     help="Encoding of all inputs, such as cp1252.  [default: detected for each]",
 )
+@click.option("--html", is_flag=True, help="Inputs are HTML pages, whatever their endings.")
+@click.option("--with-text", is_flag=True, help="In JSON add the text that the offsets point into, as `text`.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
@@ -134,6 +137,8 @@ def command(
     fail_on: str | None,
     color: str,
     encoding: str | None,
+    html: bool,
+    with_text: bool,
     max_bytes: int,
     model: str | None,
     no_progress: bool,
@@ -143,6 +148,8 @@ def command(
     """Score the inputs and return the exit status."""
     if sources.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
+    if with_text and output_format not in ("json", "jsonl"):
+        raise click.UsageError("--with-text is for --format json and jsonl; the other formats show the text anyway")
     set_up_logging(PROGRAM, verbose, quiet)
     from detector import SpinDetector
 
@@ -160,11 +167,11 @@ def command(
     to_terminal = output == "-" and is_terminal(sys.stdout)
     show_progress = len(sources) > 1 and not (no_progress or quiet or to_terminal) and is_terminal(sys.stderr)
     with _progress(sources, show_progress) as walked:
-        entries = _score_all(walked, detector, encoding, max_bytes)
+        entries = _score_all(walked, detector, encoding, max_bytes, html)
         entries = tally.watch(entries, report=output_format == "text", bar=show_progress)
         try:
             with open_output(output) as stream:
-                _write(entries, stream, output_format, _use_color(color, to_terminal), to_terminal)
+                _write(entries, stream, output_format, _use_color(color, to_terminal), to_terminal, with_text)
         except BrokenPipeError:
             # Whoever read our output has seen enough. The status tells of what was scored until then.
             _forget_stdout()
@@ -211,12 +218,14 @@ class _Tally:
         return f"{total} input{'' if total == 1 else 's'}: {', '.join(parts) or 'none read'}"
 
 
-def _score_all(sources: Iterable[str], detector: SpinDetector, encoding: str | None, max_bytes: int) -> Iterator[Entry]:
+def _score_all(
+    sources: Iterable[str], detector: SpinDetector, encoding: str | None, max_bytes: int, html: bool
+) -> Iterator[Entry]:
     for source in sources:
         name = display_name(source)
         entry: Entry
         try:
-            text = read_article(source, encoding=encoding, max_bytes=max_bytes).text
+            text = read_article(source, encoding=encoding, max_bytes=max_bytes, html=html).text
             entry = Scored(detector.score(text, source=name), text)
         except DetectorError as error:
             entry = Failed(name, str(error))
@@ -228,7 +237,9 @@ def _score_all(sources: Iterable[str], detector: SpinDetector, encoding: str | N
         yield entry
 
 
-def _write(entries: Iterable[Entry], stream: TextIO, output_format: str, color: bool, to_terminal: bool) -> None:
+def _write(
+    entries: Iterable[Entry], stream: TextIO, output_format: str, color: bool, to_terminal: bool, with_text: bool
+) -> None:
     if output_format == "text":
         from detector.render.text import Marks, render_text
 
@@ -242,7 +253,7 @@ def _write(entries: Iterable[Entry], stream: TextIO, output_format: str, color: 
     else:
         from detector.render.json import render_json, render_jsonl
 
-        chunks = render_json(entries) if output_format == "json" else render_jsonl(entries)
+        chunks = (render_json if output_format == "json" else render_jsonl)(entries, with_text=with_text)
     if output_format != "text" and stream is sys.stdout:
         # These formats are UTF-8 by definition, whatever the locale; a text is for a person with that locale.
         _reconfigure(stream, encoding="utf-8", newline="\n")

@@ -23,6 +23,7 @@ from detector.furniture_lists import (
     RELATED,
     STARTS,
 )
+from detector.furniture_zones import is_appeal, is_menu, is_stamp, known_stems, mark_captions, mark_zones
 from detector.results import Ignored
 
 FURNITURE = "furniture"
@@ -60,8 +61,6 @@ def _is_headline(line: str) -> bool:
 
 def _mark_repeats(keys: list[str], why: list[str | None]) -> None:
     """Mark every paragraph that stood above already, and short lines between two such."""
-    if len(set(keys)) == len(keys):
-        return
     seen: set[str] = set()
     again = [False] * len(keys)
     for i, key in enumerate(keys):
@@ -152,6 +151,7 @@ def find_ignored(text: str) -> list[Ignored]:
         keys = [" ".join(key.split()) for key in keys]
     why: list[str | None] = [None] * len(lines)
     holds = [item for item in HOLDS if item[0] in lowered]
+    stems = known_stems(lowered)
     pairs = 0
     related = False
     for i, key in enumerate(keys):
@@ -175,10 +175,14 @@ def find_ignored(text: str) -> list[Ignored]:
             and STARTS.fullmatch(start.rstrip(")]"))
         ) or (holds and any(needle in key and pattern.search(key) for needle, pattern in holds)):
             why[i] = FURNITURE
-        elif first in _DATE_WORDS and _DATE_LINE.fullmatch(key):
+        elif (first in _DATE_WORDS and _DATE_LINE.fullmatch(key)) or is_stamp(key):
             why[i] = METADATA
+        elif is_menu(key) or (len(stems) > 1 and is_appeal(key, stems)):
+            why[i] = FURNITURE
         pairs += 0 < key.find(":") <= MAX_KEY
-    _mark_repeats(keys, why)
+    if len(set(keys)) < len(keys):
+        mark_captions(keys, why, FURNITURE)
+        _mark_repeats(keys, why)
     if pairs >= _MIN_RECORD_LINES:
         _mark_records(lines, why)
     if related:
@@ -186,6 +190,7 @@ def find_ignored(text: str) -> list[Ignored]:
     if not any(why):
         return []
     _mark_summaries(keys, why)
+    mark_zones(lines, why, FURNITURE)
     return _ranges(raw_lines, lines, why)
 
 

@@ -55,7 +55,7 @@ _SIGNATURES = (
 # files have none; compressed or numeric data decoded as a one-byte encoding has over 0.2. Set between by hand.
 _MAX_CONTROL_SHARE = 0.02
 _SAMPLE = 65_536
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")  # backspaces are the normal form's business
 
 # UTF-16 text in Latin letters has a zero byte in nearly every character (0.97 and more in English prose).
 _MIN_UTF16_ZEROS = 0.7
@@ -82,11 +82,14 @@ class Article:
     kind: str
 
 
-def read_article(source: str, *, encoding: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES) -> Article:
+def read_article(
+    source: str, *, encoding: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES, html: bool = False
+) -> Article:
     """Read one input: a path, or `-` for standard input.
 
     `encoding` forces a decoding; without it a byte-order mark, an HTML page's own declaration, UTF-8 and at last
-    detection decide. Markdown is kept as it is, so that offsets fit the file.
+    detection decide. `html`: the input is a page whatever its name. Markdown is kept as it is, so that offsets fit the
+    file.
 
     Raises:
         InputError: missing, unreadable, a folder, over `max_bytes` (HTML: over `MAX_HTML_BYTES`), binary, undecodable,
@@ -94,7 +97,7 @@ def read_article(source: str, *, encoding: str | None = None, max_bytes: int = D
     """
     name = display_name(source)
     data = read_bytes(source, max_bytes=max_bytes)
-    kind = "html" if source != STDIN and Path(source).suffix.lower() in HTML_SUFFIXES else "text"
+    kind = "html" if html or (source != STDIN and Path(source).suffix.lower() in HTML_SUFFIXES) else "text"
     if kind == "html" and len(data) > MAX_HTML_BYTES:
         raise InputError(
             f"{name}: too large for an HTML page: {len(data):,} bytes are more than {MAX_HTML_BYTES:,}; "

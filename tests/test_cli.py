@@ -384,3 +384,18 @@ def test_operating_point_reaches_the_result(point: str):
     (record,) = array(detect_spin("--format", "json", "--operating-point", point, SPUN))
     assert record["operating_point"] == point
     assert (record["verdict"] == "spun") == (record["probability"] >= record["threshold"])
+
+
+def test_any_input_can_be_read_as_html_and_its_text_comes_with_the_result():
+    page = (
+        f"<html><body><nav><a href='/'>Home</a></nav><article><p>{ORIGINAL.read_text(encoding='utf-8')}</p></article>"
+    )
+    done = detect_spin("--html", "--with-text", "--format", "json", "-", stdin=page.encode())
+    (result,) = array(done)
+    jsonschema.validate(result, SCHEMA)
+    assert "<p>" not in result["text"]
+    assert result["segments"][-1]["end"] <= len(result["text"])
+    for span in result["spans"]:
+        assert result["text"][span["start"] : span["end"]] == span["text"]
+    assert "text" not in array(detect_spin("--format", "json", ORIGINAL))[0]
+    assert detect_spin("--with-text", ORIGINAL).returncode == ExitCode.USAGE

@@ -177,3 +177,43 @@ def test_ranges_are_sorted_apart_and_within_the_text(lines: list[str], end: str)
 )
 def test_long_adversarial_texts_are_worked_off(text: str) -> None:
     assert all(item.end <= len(text) for item in find_ignored(text))
+
+
+def test_blocks_around_an_article_go_with_the_furniture_known_in_them() -> None:
+    head = (
+        "Menu\nGardens\nFerries\nTrains\nSign in\nOld mills\nOur valley\nHarbour news\nThe ferry timetable\nBy Ann Lee"
+    )
+    tail = "Leave a Reply\nThe quiet return of the night train\nWhy the mill was sold\nArchives\nMay 2021\nMeta\nLog in\nBlog at Valley Press."
+    found = ignored_text(f"{head}\n\n{BODY}\n{tail}")
+    # The last two lines before the article may be its title and its writer.
+    assert found == [("furniture", head.removesuffix("\nThe ferry timetable\nBy Ann Lee")), ("furniture", tail)]
+
+
+def test_a_list_at_the_end_without_known_furniture_is_kept() -> None:
+    assert find_ignored(f"{BODY}\nBring with you\nA warm coat\nTwo crowns\nSome bread\nThe timetable") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Support our journalism: become a member for unlimited access, cancel any time.", "Home / News / Ferries / Timetables / Summer",
+        "HOME | FERRIES | TRAINS | GARDENS", "March 3, 2021", "https://ferries.example.org/summer", "Want our newsletter in your inbox? Sign up here.",
+    ],
+)  # fmt: skip
+def test_appeals_menus_and_stamps_are_ignored(line: str) -> None:
+    text = f"{BODY}\n{line}\n\nThe board meets again in May, when the first bookings are known and counted.\n"
+    assert [found for _, found in ignored_text(text)] == [line]
+
+
+def test_a_caption_that_stands_twice_is_furniture_both_times() -> None:
+    caption = "The harbour on a calm morning in May"
+    text = f"{BODY}\n{caption}\n{caption}\n\nThe board meets again in May, when the first bookings are known and counted.\n"
+    assert ignored_text(text) == [("furniture", f"{caption}\n{caption}")]
+
+
+def test_prose_about_sites_is_kept() -> None:
+    text = BODY + (
+        "\nSubscribers told the court that cookies on your device are no crime, and that the newsletter asked for consent.\n"
+        'He said: "Click on our website to download the app, sign up and register."\n'
+    )
+    assert find_ignored(text) == []

@@ -249,3 +249,16 @@ def test_markdown_is_kept_as_it_is(tmp_path: Path):
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are not bytes there")
 def test_a_file_name_that_is_not_utf_8_can_be_shown():
     assert display_name(os.fsdecode(b"caf\xe9.txt")) == "caf\ufffd.txt"
+
+
+def test_any_file_can_be_read_as_a_page(tmp_path: Path):
+    path = tmp_path / "page.txt"
+    path.write_bytes(PAGE.format(meta='<meta charset="windows-1252">').encode("cp1252"))
+    article = read_article(str(path), html=True)
+    assert (article.kind, article.encoding) == ("html", "cp1252")
+    assert "Sport" not in article.text
+    assert read_article(str(path)).kind == "text"
+
+
+def test_backspaces_are_no_binary_data():
+    assert decode(b"It wax\bs bez\btter thq\ban it lox\boked." * 9, "a.txt")[0].startswith("It wax\bs")
