@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,6 +131,35 @@ def _json_type(value: Any) -> str:
 # --- CSV ---
 
 
+class _BoundedLines:
+    """The lines of a table, of which one record may have MAX_RECORD_BYTES characters.
+
+    A few kilobytes can unpack to one endless line, and the csv module asks for whole lines.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream
+        self._taken = 0
+
+    def __iter__(self) -> _BoundedLines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(MAX_RECORD_BYTES + 1)
+        self._taken += len(line)
+        if self._taken > MAX_RECORD_BYTES:
+            raise csv.Error(f"a record of more than {MAX_RECORD_BYTES:,} characters")
+        if not line:
+            raise StopIteration
+        return line
+
+    def apart(self, records: Iterable[list[str]]) -> Iterator[list[str]]:
+        """Yield the records, beginning to count anew with each."""
+        for record in records:
+            self._taken = 0
+            yield record
+
+
 def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Progress, _strict: bool) -> Iterator[Row]:
     path = Path(plain_path(item.path))
     stem = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
@@ -145,14 +174,16 @@ def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Prog
             open_binary(item.path, progress) as stream,
             io.TextIOWrapper(stream, encoding=encoding, newline="") as lines,
         ):
-            records = csv.reader(lines, delimiter=delimiter, strict=True)
-            header = next((r for r in records if r), None)
+            bounded = _BoundedLines(lines)
+            records = csv.reader(bounded, delimiter=delimiter, strict=True)
+            header = next((r for r in bounded.apart(records) if r), None)
             if header is None:
                 raise InputError("it is empty, without even a header")
             wanted = [options.text_column, *([options.id_column] if options.id_given else [])]
             wanted += [] if options.keep_all else options.keep
             check_columns(name, wanted, header)
-            yield from _csv_rows(islice((r for r in records if r), skip, None), records, header, name, options)
+            filled = (r for r in bounded.apart(records) if r)
+            yield from _csv_rows(islice(filled, skip, None), records, header, name, options)
     except UnicodeDecodeError as error:
         raise InputError(f"not {encoding.removesuffix('-sig')} ({error.reason}); name its --encoding") from error
     finally:

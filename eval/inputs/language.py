@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import time
@@ -56,28 +57,22 @@ def _fasttext() -> Identify:
 
 
 def _py3langid() -> Identify:
-    from py3langid import langid
-
+    langid = importlib.import_module("py3langid.langid")
     return lambda text: str(langid.classify(text)[0])
 
 
 def _lingua() -> Identify:
-    from lingua import LanguageDetectorBuilder
-
-    built = LanguageDetectorBuilder.from_all_languages().build()
+    built = importlib.import_module("lingua").LanguageDetectorBuilder.from_all_languages().build()
     return lambda text: str(getattr(built.detect_language_of(text), "name", "")).lower()[:2]
 
 
 def _cld2() -> Identify:
-    import pycld2
-
+    pycld2 = importlib.import_module("pycld2")
     return lambda text: str(pycld2.detect(text)[2][0][1])
 
 
 def _cld3() -> Identify:
-    import gcld3
-
-    built = gcld3.NNetLanguageIdentifier(0, 4000)
+    built = importlib.import_module("gcld3").NNetLanguageIdentifier(0, 4000)
     return lambda text: str(built.FindLanguage(text).language)
 
 
