@@ -217,6 +217,7 @@ def _session(path: str, threads: int) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # a plan is kept for each length met, and lengths vary: 10 MB after a few
     options.log_severity_level = 3  # errors only: they are raised as well, and a library does not print
     # Idle threads would spin for work that comes only with the next text, on cores that others want.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
