@@ -248,6 +248,27 @@ def inputs(
     click.echo(str(path))
 
 
+@main.command("robustness-input")
+@data_option
+@out_option
+@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@click.option("--human", type=click.IntRange(1), default=110, help="Human texts, equally many of each table.")
+@click.option("--spun", type=click.IntRange(1), default=70, help="Spun texts, equally many of each table.")
+@click.option("--seed", type=int, default=SEED)
+@click.option("--reports", "wanted", default="furniture,unicode,mojibake", help="Which of the three to make.")
+def robustness_input(
+    data: Path | None, out: Path | None, model: str | None, human: int, spun: int, seed: int, wanted: str
+) -> None:
+    """Measure what page furniture, tricks with characters and wrong encodings do, before and after."""
+    from eval import robustness_input as inputs
+
+    names = [n for n in _names(wanted) if n in inputs.REPORTS]
+    if not names:
+        raise click.BadParameter(f"none of {', '.join(inputs.REPORTS)}", param_hint="--reports")
+    for name, text in inputs.run(data or default_data_dir(), model, human, spun, seed, names, out):
+        click.echo(text if out is None else str(out / f"{name}.md"), nl=out is not None)
+
+
 def _names(value: str) -> list[str]:
     return [n.strip() for n in value.split(",") if n.strip()]
 
