@@ -24,9 +24,9 @@ from train.examiner_data import (
     Labelled,
     batches,
     cut_windows,
-    join_windows,
     labelled_documents,
     padded,
+    select,
     simulated,
     table_shares,
 )
@@ -131,14 +131,16 @@ def test_a_stopped_training_draws_the_same_windows() -> None:
     assert (ids[mask == 0] == 0).all()
 
 
-def test_joined_windows_are_those_of_the_parts() -> None:
-    tokenizer = load_tokenizer(TOKENIZER)
-    parts = [cut_windows(labelled_documents([d], 10, 1), tokenizer, 64, 0.04) for d in tiny().documents[:3]]
-    both = join_windows(parts)
-    assert len(both) == sum(map(len, parts))
-    last = slice(both.offsets[-2], both.offsets[-1])
-    np.testing.assert_array_equal(both.pieces[last], parts[-1].pieces[parts[-1].offsets[-2] :])
-    assert len(set(both.texts.tolist())) == 3
+def test_selected_windows_keep_their_pieces() -> None:
+    windows = cut_windows(labelled_documents(tiny().documents, 10, 1), load_tokenizer(TOKENIZER), 64, 0.04)
+    wanted = np.arange(len(windows)) % 3 == 1
+    chosen = select(windows, wanted)
+    assert len(chosen) == wanted.sum()
+    for place, row in enumerate(np.flatnonzero(wanted)):
+        for name in ("pieces", "labels"):
+            own = getattr(chosen, name)[chosen.offsets[place] : chosen.offsets[place + 1]]
+            np.testing.assert_array_equal(own, getattr(windows, name)[windows.offsets[row] : windows.offsets[row + 1]])
+    assert not len(select(windows, np.zeros(len(windows), np.bool_)))
 
 
 def test_held_out_groups_and_non_commercial_texts_stay_out() -> None:

@@ -11,7 +11,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -256,23 +255,18 @@ def padded(windows: Windows, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64]
     return ids, mask, labels
 
 
-def join_windows(parts: Sequence[Windows]) -> Windows:
-    """Return the windows of all parts; text numbers are made distinct, table names merged."""
-    names: dict[str, int] = {}
-    tables, texts, shift = [], [], 0
-    for part in parts:
-        numbers = np.array([names.setdefault(n, len(names)) for n in part.names], np.int16)
-        tables.append(numbers[part.tables])
-        texts.append(part.texts + shift)
-        shift += int(part.texts.max()) + 1 if len(part) else 0
-    starts = np.concatenate([[0], np.cumsum([len(p.pieces) for p in parts])])
-    offsets = np.concatenate([[0], *(p.offsets[1:] + s for p, (s, _) in zip(parts, pairwise(starts), strict=True))])
+def select(windows: Windows, wanted: NDArray[np.bool_]) -> Windows:
+    """Return some of the windows; `wanted`: shape (windows,)."""
+    rows = np.flatnonzero(wanted)
+    lengths = windows.lengths()[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    pieces = np.repeat(windows.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
     return Windows(
-        np.concatenate([p.pieces for p in parts]),
-        np.concatenate([p.labels for p in parts]),
+        windows.pieces[pieces],
+        windows.labels[pieces],
         offsets.astype(np.int64),
-        np.concatenate([p.kinds for p in parts]),
-        np.concatenate(tables),
-        np.concatenate(texts).astype(np.int32),
-        tuple(names),
+        windows.kinds[rows],
+        windows.tables[rows],
+        windows.texts[rows],
+        windows.names,
     )

@@ -298,18 +298,22 @@ def thresholds(
 
     A threshold is the highest of: the one that the promised share of all texts exceeds, the same with every set
     weighing alike, and for each set of `smallest_set` texts or more the one that _HUMAN_SETS_ALLOWED times the promised
-    share exceeds. `tables`: the set of each text.
+    share exceeds. `tables`: the set of each text. A set in which a single text is more than what a rule allows takes no
+    part in that rule: its threshold would be the score of its oddest text, whatever the promise.
     """
     names, sizes = np.unique(tables, return_counts=True)
-    even = np.zeros(len(scores))
-    for name, size in zip(names, sizes, strict=True):
-        even[tables == name] = 1.0 / size
     points: dict[str, float] = {}
     details: dict[str, Any] = {"human_texts": len(scores), "sets": {}}
     for point, rate in TARGET_RATES.items():
-        candidates = {"pooled": upper_quantile(scores, rate), "even": upper_quantile(scores, rate, even)}
+        candidates = {"pooled": upper_quantile(scores, rate)}
+        large = [(n, s) for n, s in zip(names.tolist(), sizes.tolist(), strict=True) if s * len(names) * rate >= 1.0]
+        if large:
+            even = np.zeros(len(scores))
+            for name, size in large:
+                even[tables == name] = 1.0 / size
+            candidates["even"] = upper_quantile(scores[even > 0], rate, even[even > 0])
         for name, size in zip(names, sizes, strict=True):
-            if size >= smallest_set:
+            if size >= smallest_set and size * _HUMAN_SETS_ALLOWED * rate >= 1.0:
                 candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED * rate)
         decisive = max(candidates, key=lambda k: candidates[k])
         # The detector rounds probabilities to six places: the threshold is the next one above what may not be flagged.

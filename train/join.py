@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import JOINED_NAMES, ArticleModel, spun_log_odds
+from detector.calibrate import JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
 from detector.examiner import Examiner
 from detector.join import chosen_segments, features_of
 from detector.results import KINDS
@@ -150,7 +150,12 @@ def fit_kind_scale(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, fl
 
 
 def join_models(
-    folder: Path, fitted: FittedScreen, documents: Sequence[Document], checkpoint: Path, settings: Settings
+    folder: Path,
+    fitted: FittedScreen,
+    documents: Sequence[Document],
+    checkpoint: Path,
+    settings: Settings,
+    held_out_scores: Path | None = None,
 ) -> dict[str, Any]:
     """Export the examiner of `checkpoint` into the model folder and join it to the screen (see `fit_join`).
 
@@ -167,7 +172,9 @@ def join_models(
         model, checkpoint / "tokenizer.json", folder, texts=sample, max_tokens=examiner_settings.max_tokens
     )
     log.info("exported: %s", exported)
-    return fit_join(folder, fitted, documents, examiner_settings, settings, {"export": asdict(exported)})
+    return fit_join(
+        folder, fitted, documents, examiner_settings, settings, {"export": asdict(exported)}, held_out_scores
+    )
 
 
 def fit_join(
@@ -177,10 +184,12 @@ def fit_join(
     examiner_settings: ExaminerSettings,
     settings: Settings,
     measured: Mapping[str, Any],
+    held_out_scores: Path | None = None,
 ) -> dict[str, Any]:
     """Join the exported examiner in the model folder to its screen: gate, article model, thresholds, config, manifest.
 
-    `documents`: all that either model was trained on or could have been. Returns `measured` with what was measured on
+    `documents`: all that either model was trained on or could have been. `held_out_scores`: Parquet file to write the
+    probabilities of the unseen texts to, as `eval.scores` reads them. Returns `measured` with what was measured on
     the unseen texts; it also goes into the manifest.
     """
     texts = {d.id: d.text for d in documents}
@@ -219,6 +228,10 @@ def fit_join(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], _SMALLEST_SET
     )
     lowest = min(points.values())
+    cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what the screen clears is below every threshold
+    if held_out_scores:
+        shown = np.where(log_odds < fitted.cross_fitted - 50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)
+        _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(new)], shown[new])
     segment = _fit_segments(examined, spun, weights)
     other = ~spun
     kind_of = np.array([KINDS.index(encoded[r].label) for r in examined.rows])
@@ -236,8 +249,7 @@ def fit_join(
     config["evidence"] = dict(settings.evidence)
     config["join"] = {
         "gate": gate,
-        "cleared": float(np.log(lowest / (1.0 - lowest)))
-        - 1e-3,  # 1e-3: what the screen clears is below every threshold
+        "cleared": cleared,
         "most_segments": int(rules["most_segments"]),
         "article": article.to_config(),
         "segment": segment,
@@ -282,6 +294,15 @@ def _flagged(
         rows = [i for i in unseen_rows if encoded[i].table == table]
         result[table] = {p: round(float(np.mean(probability[rows] >= points[p])), 4) for p in TARGET_RATES}
     return result
+
+
+def _write_scores(path: Path, ids: Sequence[str], log_odds: Floats) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"id": ids, "system": ["ours"] * len(ids), "probability": sigmoid(log_odds)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
 def _write(folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:

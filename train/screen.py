@@ -497,7 +497,13 @@ class ScreenSystem:
     default=None,
     help="Folder of `python -m train examiner`: joins it to the screen.",
 )
-def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None) -> None:
+@click.option(
+    "--held-out-scores",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="With --examiner: Parquet for the probabilities of texts that neither model has seen.",
+)
+def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None, held_out_scores: Path | None) -> None:
     """Train the screen, join the examiner to it if there is one, and write a model folder."""
     from train.export import check_export, write_model
 
@@ -514,4 +520,4 @@ def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None) -
     if examiner:
         from train.join import join_models
 
-        log.info("joined: %s", join_models(out, fitted, documents, examiner, settings))
+        log.info("joined: %s", join_models(out, fitted, documents, examiner, settings, held_out_scores))

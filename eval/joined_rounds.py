@@ -1,0 +1,278 @@
+"""Held-out scores of screen and examiner joined: both are trained again without what they are judged on.
+
+Training an examiner for each of the protocol's twelve rounds would take hours on two cores, so some rounds stand for
+all: one for each tool family, each without another fold of the human writers, and one with all tools. A round scores
+*all* texts of the family that it was trained without. What joins the two models in a round is fitted on the other
+rounds' held-out texts, so it has seen neither the family nor the writers either.
+
+    python -m eval joined --cache DIR --out SCORES.parquet
+    python -m eval run leave-one-tool-out --scores SCORES.parquet
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.calibrate import JOINED_NAMES, joined_features
+from detector.join import chosen_segments
+from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
+from train.corpora import Document
+from train.examiner import Settings as ExaminerSettings
+from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
+from train.export import upper_quantile
+from train.join import article_weights, fit_logistic
+from train.screen import SPUN, fit
+from train.screen import Settings as ScreenSettings
+
+log = logging.getLogger(__name__)
+Floats = NDArray[np.float64]
+ROUNDS: Mapping[str, tuple[str, str, int]] = {
+    "spinbot-0": ("leave-one-tool-out", "spinbot", 0),
+    "quillbot-1": ("leave-one-tool-out", "quillbot", 1),
+    "wild-2": ("leave-one-tool-out", "wild", 2),
+    "all-tools-3": ("known-tool", NO_FAMILY, 3),
+}
+"""Protocol, family left out, human fold held out."""
+_NEEDED = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
+"""Simulated spinners are trained on only where all families that they imitate are (see `train.screen.simulate`)."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Windows of everything that an examiner may be trained on; `texts`: table and group of each text."""
+
+    windows: Windows
+    texts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The held-out texts of a round.
+
+    `rows` index the documents, the first `pool` of them human ones; `log_odds`: the screen's; `gates`: its gate by the
+    share of human texts let through; `features`: of the joined model, of the examined texts, by position in `rows`.
+    """
+
+    rows: list[int]
+    pool: int
+    log_odds: Floats
+    gates: Mapping[float, float]
+    features: Mapping[int, Floats]
+
+
+def make_pool(
+    documents: Sequence[Document], settings: ExaminerSettings, data: Path, cache: Path, tokenizer: Any
+) -> Pool:
+    """Cut the windows of all training documents and of simulated spinning once; kept in `cache`."""
+    from train.examiner import training_documents
+
+    file = cache / "pool.pkl"
+    if file.exists():
+        kept: Pool = _read(file)
+        return kept
+    chosen = training_documents(documents, replace(settings, held_out=0.0))
+    texts = list(labelled_documents(chosen, settings.windows["pair_rows"], settings.seed))
+    families = frozenset(d.tool_family for d in chosen if d.label == SPUN)
+    texts += simulated(chosen, data, cache, settings.simulation, families)
+    windows = cut_windows(texts, tokenizer, settings.max_tokens, settings.windows["min_replaced"])
+    pool = Pool(windows, [(t.table, t.group) for t in texts])
+    _keep(file, pool)
+    return pool
+
+
+def training_windows(pool: Pool, documents: Sequence[Document], family: str, fold: int) -> Windows:
+    """Return the windows that a round trains on: no group of the family's texts, nor of the human fold's."""
+    rules = Settings()
+    held, families = set(), set()
+    for d in documents:
+        if d.label == SPUN and family:
+            out = family_of(d) == family or d.table in ALSO_LEFT_OUT.get(family, frozenset())
+        else:
+            out = fold_of(d, rules) == fold
+        if out:
+            held.add(d.group)
+        elif d.label == SPUN:
+            families.add(d.tool_family)
+    wanted = np.array(
+        [group not in held and _NEEDED.get(_imitated(table), set()) <= families for table, group in pool.texts]
+    )
+    return select(pool.windows, wanted[pool.windows.texts])
+
+
+def _imitated(table: str) -> str:
+    return table.removeprefix("simulated/").split("-")[0] if table.startswith("simulated/") else ""
+
+
+def score_round(
+    name: str,
+    documents: Sequence[Document],
+    pool: Pool,
+    screen: ScreenSettings,
+    examiner: ExaminerSettings,
+    data: Path,
+    cache: Path,
+    tokenizer: Any,
+) -> Scored:
+    """Train both models for a round and score its held-out texts; models and scores are kept in `cache`."""
+    file = cache / f"{name}.pkl"
+    if file.exists():
+        kept: Scored = _read(file)
+        return kept
+    protocol, family, fold = ROUNDS[name]
+    rules = Settings()
+    one = next(r for r in build_rounds(documents, protocol, rules) if r.left_out == family and r.fold == fold)
+    others = set(one.others)
+    if family:
+        others |= {i for i, d in enumerate(documents) if d.label == SPUN and family_of(d) == family}
+    rows = [*one.pool, *sorted(others)]
+    fitted_file = cache / f"{name}-screen.pkl"
+    if fitted_file.exists():
+        log_odds, gates = _read(fitted_file)
+    else:
+        fitted = fit([documents[i] for i in one.train], replace(screen, seed=rules.seed), data)
+        people = np.array(
+            [d.table.startswith("human/") and d.words >= screen.article["min_words"] for d in fitted.encoded]
+        )
+        gates = {share: upper_quantile(fitted.cross_fitted[people], share) for share in (0.02, 0.04, 0.08, 0.16, 0.3)}
+        log_odds = fitted.log_odds([documents[i].text for i in rows])
+        _keep(fitted_file, (log_odds, gates))
+    model = _examiner(name, training_windows(pool, documents, family, fold), examiner, cache)
+    scored = _examined(rows, len(one.pool), log_odds, gates, documents, model, examiner, tokenizer, screen)
+    _keep(file, scored)
+    return scored
+
+
+def _examiner(name: str, windows: Windows, settings: ExaminerSettings, cache: Path) -> Any:
+    import torch
+
+    from train.examiner import encoder_folder, train
+    from train.examiner_model import ExaminerModel
+
+    folder = cache / f"{name}-examiner"
+    if not (folder / "model.safetensors").exists():
+        torch.manual_seed(settings.seed)
+        log.info("%s: %d windows in training", name, len(windows))
+        train(
+            windows, ExaminerModel.from_encoder(encoder_folder(settings.encoder), settings.layers), settings, folder,
+            resume=True,
+        )  # fmt: skip
+    return ExaminerModel.from_pretrained(folder)
+
+
+def _examined(
+    rows: list[int],
+    pool: int,
+    log_odds: Floats,
+    gates: Mapping[float, float],
+    documents: Sequence[Document],
+    model: Any,
+    settings: ExaminerSettings,
+    tokenizer: Any,
+    screen: ScreenSettings,
+) -> Scored:
+    from train.examiner import score_windows
+
+    gate = min(gates.values())
+    chosen = [k for k, value in enumerate(log_odds) if value >= gate]
+    most = int(screen.join["most_segments"])
+    texts = [Labelled(documents[rows[k]].text, "original", "", "", None) for k in chosen]
+    windows = cut_windows(texts, tokenizer, settings.max_tokens, 0.0)
+    kept = np.zeros(len(windows), np.bool_)
+    for text in np.unique(windows.texts):
+        own = np.flatnonzero(windows.texts == text)
+        kept[own[chosen_segments(len(own), most)]] = True
+    windows = select(windows, kept)
+    log.info("%d of %d texts examined, %d windows", len(chosen), len(rows), len(windows))
+    kinds, tokens = score_windows(model, windows)
+    features = {}
+    for text in np.unique(windows.texts):
+        own = np.flatnonzero(windows.texts == text)
+        pieces = slice(windows.offsets[own[0]], windows.offsets[own[-1] + 1])
+        k = chosen[text]
+        words = len(documents[rows[k]].text.split())
+        features[k] = joined_features(float(log_odds[k]), kinds[own], tokens[pieces], windows.lengths()[own], words)
+    return Scored(rows, pool, log_odds, gates, features)
+
+
+def join_round(
+    name: str, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings, share: float
+) -> Floats:
+    """Return the joined log odds of a round's texts, the join being fitted on the other leave-one-tool-out rounds.
+
+    `share`: of human texts, in the screen's training, that the gate lets through. What is cleared lies below all that
+    is examined, in the screen's order.
+    """
+    features, labels, tables = [], [], []
+    population: dict[str, int] = {}
+    for other, found in scored.items():
+        if other == name or ROUNDS[other][0] != "leave-one-tool-out":
+            continue
+        for k, row in enumerate(found.rows):
+            d = documents[row]
+            if d.licence_nc or "(" in d.table:  # the copies with their search phrase cut out
+                continue
+            population[d.table] = population.get(d.table, 0) + 1
+            if k in found.features and found.log_odds[k] >= found.gates[share]:
+                features.append(found.features[k])
+                labels.append(d.label == SPUN)
+                tables.append(d.table)
+    spun = np.array(labels)
+    weights = article_weights(tables, spun, population, screen)
+    model = fit_logistic(np.array(features), spun, weights, screen.article["penalty"])
+    log.info("%s: %s", name, dict(zip(JOINED_NAMES, model.weights.round(2).tolist(), strict=True)))
+    own = scored[name]
+    result = own.log_odds - 100.0  # 100: below every examined text
+    for k, row_features in own.features.items():
+        if own.log_odds[k] >= own.gates[share]:
+            result[k] = float(model.log_odds(row_features))
+    return np.asarray(result)
+
+
+def _keep(file: Path, value: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(pickle.dumps(value))
+
+
+def _read(file: Path) -> Any:
+    """Read what an earlier run of this program left in the caller's own cache folder."""
+    return pickle.loads(file.read_bytes())
+
+
+def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], share: float | None) -> Path:
+    """Run the rounds and write the scores of the systems `ours` and `screen` as `eval.scores` reads them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from eval.protocols import cut_search_phrases, read_search_phrases
+    from eval.suite import key_of
+    from train.corpora import load_documents, read_seeds, remove_duplicates
+    from train.examiner import encoder_folder, load_tokenizer
+
+    screen, examiner = ScreenSettings.read(), ExaminerSettings.read()
+    examiner = replace(examiner, optimiser={**examiner.optimiser, "steps": steps})
+    documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
+    log.info("dropped %s", dropped)
+    tokenizer = load_tokenizer(encoder_folder(examiner.encoder))
+    pool = make_pool(documents, examiner, data, cache, tokenizer)
+    documents += cut_search_phrases([d for d in documents if d.table == "spun/wild"], read_search_phrases(data))
+    scored = {name: score_round(name, documents, pool, screen, examiner, data, cache, tokenizer) for name in rounds}
+    columns: dict[str, list[Any]] = {k: [] for k in ("id", "system", "suite", "round", "score")}
+    for name, found in scored.items():
+        joined = join_round(name, scored, documents, screen, share or screen.join["examined_human_share"])
+        for system, values in (("ours", joined), ("screen", found.log_odds)):
+            columns["id"] += [key_of(documents[i]) for i in found.rows]
+            columns["system"] += [system] * len(values)
+            columns["suite"] += [ROUNDS[name][0]] * len(values)
+            columns["round"] += [name] * len(values)
+            columns["score"] += np.maximum(values, -1e6).tolist()  # a text without words has minus infinity
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), out, compression="zstd")
+    return out
