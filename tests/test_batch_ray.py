@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -46,16 +48,31 @@ def cluster() -> Iterator[str]:
         patch.setenv("PYTHONPATH", str(Path(detector.__file__).parent.parent))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        # Its time limits are for idle machines, and its workers are nice to everybody by default.
+        patch.setenv("RAY_agent_register_timeout_ms", "300000")
+        patch.setenv("RAY_health_check_failure_threshold", "30")
+        patch.setenv("RAY_worker_niceness", "0")
         # Two CPUs in name only: one for the actor, one for the tasks that read.
         node = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "resources": {"scorer": 1}}
-        made = cluster_utils.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-        made.add_node(wait=False, **node)
+        head = {**node, **agent_ports(), "include_dashboard": False}
+        made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+        made.add_node(wait=False, **node, **agent_ports())
         made.wait_for_nodes(timeout=120)
         ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
         assert len([n for n in ray.nodes() if n["Alive"]]) == 2
         yield made.address
         ray.shutdown()
         made.shutdown()
+
+
+def agent_ports() -> dict[str, int]:
+    """Return free ports for a node's agents; left to choose, they have 15 seconds until the node gives up."""
+    agents = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in agents]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return {agent: one.getsockname()[1] for agent, one in zip(agents, sockets, strict=True)}
 
 
 def make_texts(start: int) -> list[str | None]:
