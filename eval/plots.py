@@ -29,7 +29,7 @@ GROUP_NAMES = {
     "machine_translated": "machine-translated",
     "llm_rewritten": "language model",
 }
-DPI = 110  # about 770 pixels wide: sharp in print at half a page, and below 80 kB
+DPI = 110  # about 770 pixels wide: sharp in print at half a page
 MOST_ROWS = 24  # of the heat map, beyond which the labels cannot be read
 Json = dict[str, Any]
 
@@ -48,10 +48,21 @@ def _figure(width: float = 7.0, height: float = 4.6, **grid: Any) -> tuple[Any, 
 
 
 def _save(figure: Any, path: Path) -> None:
+    from PIL import Image  # matplotlib's own requirement
+
     buffer = io.BytesIO()
     # No version and no date in the file, so that a rerun gives the same bytes.
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    path.write_bytes(buffer.getvalue())
+    with Image.open(
+        buffer
+    ) as image:  # 256 colours are enough for flat colours and smooth letters, at a third of the size
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    """Put the legend above the axes, where it hides nothing."""
+    entries = axes.get_legend_handles_labels()
+    figure.legend(*entries, loc="outside upper center", ncols=min(len(entries[1]), 5), frameon=False, fontsize=9)
 
 
 def _style(number: int) -> dict[str, Any]:
@@ -97,7 +108,7 @@ def roc(systems: Mapping[str, tuple[Judged, Json]], items: Sequence[Item], path:
     axes.set_xlabel("human texts flagged (logarithmic)")
     axes.set_ylabel("spun texts found")
     axes.grid(axis="y", color="0.92")
-    axes.legend(loc="lower right", framealpha=0.9)
+    _legend(figure, axes)
     _save(figure, path)
     return Picture(path, "ROC curve, all spun sets together, false positives on a logarithmic axis; higher is better.")
 
@@ -123,7 +134,7 @@ def precision_recall(systems: Mapping[str, tuple[Judged, Json]], items: Sequence
     axes.set_xlabel("recall: spun texts found")
     axes.set_ylabel("precision: flags that are right")
     axes.grid(color="0.92")
-    axes.legend(loc="lower left", framealpha=0.9)
+    _legend(figure, axes)
     _save(figure, path)
     return Picture(
         path, f"Precision and recall in a stream of which {100 * share:g} % is spun; up and right is better."
@@ -152,7 +163,7 @@ def reliability(systems: Mapping[str, tuple[Judged, Json]], path: Path) -> Pictu
     axes.set_xlabel("probability stated (mean of the bin)")
     axes.set_ylabel("share of spun texts in the bin")
     axes.grid(color="0.92")
-    axes.legend(loc="lower right", framealpha=0.9)
+    _legend(figure, axes)
     _save(figure, path)
     return Picture(
         path, "Reliability: spun and human texts weighted half and half, bins of equal mass, 95 % intervals."
@@ -246,7 +257,7 @@ def recall_against(systems: Mapping[str, tuple[Judged, Json]], by: str, label: s
     axes.set_xlabel(label)
     axes.set_ylabel(f"spun texts found at {threshold_name(key)}")
     axes.grid(axis="y", color="0.92")
-    axes.legend(loc="best", framealpha=0.9)
+    _legend(figure, axes)
     _save(figure, path)
     return Picture(path, f"Recall against {label} at {threshold_name(key)}, with 95 % intervals.")
 
