@@ -86,9 +86,15 @@ class Judged:
 
     def keep(self, rows: NDArray[np.bool_]) -> Judged:
         """Return the judgement of the rows of a mask; what they were judged by stays."""
-        columns = (self.in_pool, self.p_value, self.p_value_new_set, self.low, self.high)
-        in_pool, p_value, p_new, low, high = (c[rows] for c in columns)
-        return Judged(self.scores.keep(rows), in_pool.astype(np.bool_), p_value, p_new, low, high, self.smallest_pool)
+        return Judged(
+            self.scores.keep(rows),
+            self.in_pool[rows],
+            self.p_value[rows],
+            self.p_value_new_set[rows],
+            self.low[rows],
+            self.high[rows],
+            self.smallest_pool,
+        )
 
     @property
     def smallest_fpr(self) -> float:
