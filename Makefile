@@ -23,6 +23,9 @@ wheel:  ## sdist and wheel into dist/; fails if the model differs from its manif
 train:  ## the shipped model from the data, ten minutes on two cores; needs the train extra
 	$(PYTHON) -m train screen --out models/spin-en-v1
 
-eval:  ## the held-out reports, an hour on two cores; needs the eval extra and the data
-	$(PYTHON) -m eval first-report --out eval/reports/spin-en-v1/leave-one-tool-out
-	$(PYTHON) -m eval first-report --protocol known-tool --out eval/reports/spin-en-v1/known-tool
+eval:  ## the reports, an hour on two cores; needs the eval extra and the data (own needs none)
+	$(PYTHON) -m eval run own
+	$(PYTHON) -m eval run shipped
+	$(PYTHON) -m eval run known-tool
+	$(PYTHON) -m eval run leave-one-tool-out
+	$(PYTHON) -m eval readme
