@@ -252,8 +252,8 @@ def inputs(
 @data_option
 @out_option
 @click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
-@click.option("--human", type=click.IntRange(1), default=110, help="Human texts, equally many of each table.")
-@click.option("--spun", type=click.IntRange(1), default=70, help="Spun texts, equally many of each table.")
+@click.option("--human", type=click.IntRange(1), default=60, help="Human texts, equally many of each table.")
+@click.option("--spun", type=click.IntRange(1), default=40, help="Spun texts, equally many of each table.")
 @click.option("--seed", type=int, default=SEED)
 @click.option("--reports", "wanted", default="furniture,unicode,mojibake", help="Which of the three to make.")
 def robustness_input(
