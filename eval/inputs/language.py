@@ -68,7 +68,8 @@ def _lingua() -> Identify:
 
 def _cld2() -> Identify:
     pycld2 = importlib.import_module("pycld2")
-    return lambda text: str(pycld2.detect(text)[2][0][1])
+    # It refuses control characters.
+    return lambda text: str(pycld2.detect("".join(c if c.isprintable() else " " for c in text))[2][0][1])
 
 
 def _cld3() -> Identify:
