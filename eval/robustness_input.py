@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -54,12 +55,12 @@ def as_it_stands(text: str, splitter: Splitter | None = None) -> Prepared:
 @contextmanager
 def _preparing(function: Callable[..., Prepared]) -> Iterator[None]:
     """Let the detector make texts ready with `function`."""
-    before = detector.detect.prepare
-    detector.detect.prepare = function
+    before = vars(detector.detect)["prepare"]
+    vars(detector.detect)["prepare"] = function
     try:
         yield
     finally:
-        detector.detect.prepare = before
+        vars(detector.detect)["prepare"] = before
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def draw(data: Path, model: str | None, human: int, spun: int, seed: int) -> Sam
         seed=seed,
         v=__version__,
     )
-    return Sample(one, *chosen, {d.id: one.score(d.text) for d in both}, dict(one.operating_points), mark)
+    plain = {d.id: one.score(d.text) for d in both}
+    return Sample(one, chosen[0], chosen[1], plain, dict(one.operating_points), mark)
 
 
 def _score(sample: Sample, documents: Sequence[Document], change: Change, before: bool = False) -> list[SpinResult]:
@@ -119,7 +121,8 @@ def _share(count: int, of: int) -> str:
 
 def furniture_report(sample: Sample, seed: int) -> tuple[list[str], Json]:
     """Return the report on furniture as Markdown lines and as plain JSON types."""
-    rows, numbers = [], {}
+    rows: list[list[str]] = []
+    numbers: Json = {}
     for known, styles in ((True, KNOWN), (False, HELD_OUT)):
         total = Counter[str]()
         for style in styles:
@@ -200,7 +203,7 @@ def unicode_report(sample: Sample, seed: int) -> tuple[list[str], Json]:
     for name in UNICODE_ATTACKS:
         if name == "mojibake":
             continue
-        numbers[name] = found = _attacked(sample, lambda text, name=name: attack(name, text, seed))
+        numbers[name] = found = _attacked(sample, partial(_by_name, name, seed))
         rows.append(_attack_row(name.replace("_", " "), found))
     lines = [
         "# Tricks with characters", "", f"`{sample.signature}`", "",
@@ -215,6 +218,14 @@ def unicode_report(sample: Sample, seed: int) -> tuple[list[str], Json]:
         "", "## Warnings on untouched human texts", "", *_warning_lines(sample, numbers),
     ]  # fmt: skip
     return lines, numbers
+
+
+def _by_name(name: str, seed: int, text: str) -> str:
+    return attack(name, text, seed)
+
+
+def _garbled(codecs: Sequence[str], text: str) -> str:
+    return garble(typeset(text), codecs)
 
 
 def _attacked(sample: Sample, change: Change) -> Json:
@@ -241,7 +252,7 @@ def _attack_row(name: str, found: Json) -> list[str]:
         return " / ".join(map(str, found[f"{kind}_{point}"])) + f" of {found[kind]}"
 
     plain, after = (sum(found[f"spun_{p}"][i] for p in POINTS) for i in (0, 2))
-    codes = Counter(found["spun_warnings"]) + Counter(found["human_warnings"])
+    codes: Counter[str] = Counter(found["spun_warnings"]) + Counter(found["human_warnings"])
     code, count = codes.most_common(1)[0] if codes else ("none", 0)
     kept = f"{after / plain:.1%}" if plain else "none found"
     return [
@@ -292,9 +303,10 @@ def garble(text: str, codecs: Sequence[str]) -> str:
 
 def mojibake_report(sample: Sample, seed: int) -> tuple[list[str], Json]:
     """Return the report on wrong encodings as Markdown lines and as plain JSON types."""
-    rows, numbers = [], {}
-    changes: dict[str, Change] = {n: lambda text, c=c: garble(typeset(text), c) for n, c in _WRONG.items()}
-    changes["odd quotes, UTF-8 read as Windows-1252"] = lambda text: attack("mojibake", text, seed)
+    rows: list[list[str]] = []
+    numbers: Json = {}
+    changes: dict[str, Change] = {n: partial(_garbled, c) for n, c in _WRONG.items()}
+    changes["odd quotes, UTF-8 read as Windows-1252"] = partial(_by_name, "mojibake", seed)
     for name, change in changes.items():
         numbers[name] = found = _attacked(sample, change)
         rows.append(_attack_row(name, found))
