@@ -85,6 +85,17 @@ def test_artefacts_are_covered_by_half_of_their_characters():
     assert spans.artefacts_covered([("g", TEXT, shown, [])], 0) is None
 
 
+def test_a_word_of_the_original_among_three_suggestions_is_a_hit_whether_the_phrase_is_covered_or_not():
+    marked = [
+        {"phrase": "top state leader", "probable_original": "prime minister"},
+        {"phrase": "truce was concurred", "probable_original": "a ceasefire was agreed"},
+    ]
+    part = at("truce", "peace", "ceasefire")
+    wrong = at("state leader", "country leader", "state chief", "state head", "prime minister")
+    out = spans.artefacts_covered([("g", TEXT, [part, wrong], marked)], 0)
+    assert (out["suggestion_hit_3"]["value"], out["suggestion_hit_3"]["n"]) == (0.5, 2)
+
+
 def spun_item(number, text, original, table="spun/x"):
     d = Document(f"{table}/{number}", text, "spun", table, "", "", table, f"g{number}", "", original, False)
     return Item(d, "", "", len(text.split()))
