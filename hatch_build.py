@@ -14,7 +14,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SHIPPED = ("spin-en-v1",)
+SHIPPED = ("spin-en-v2",)
 
 
 class ShipModels(BuildHookInterface):  # type: ignore[type-arg]  # generic for type checkers only, not at run time

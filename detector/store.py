@@ -18,7 +18,7 @@ from typing import Any
 
 from detector.errors import ModelError
 
-DEFAULT_MODEL = "spin-en-v1"
+DEFAULT_MODEL = "spin-en-v2"
 MODEL_DIR_VARIABLE = "DETECT_SPIN_MODEL_DIR"
 MANIFEST = "manifest.json"
 CONFIG = "config.json"

@@ -78,7 +78,7 @@ BROKEN = [
     ({"name": 3}, "1 to 64"),
     ({"schema": 2}, "schema 2"),
     ({"schema": True}, "schema True"),
-    ({"model": "spin-en-v1"}, "name@digest"),
+    ({"model": "spin-en-v2"}, "name@digest"),
 ]
 
 
