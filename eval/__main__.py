@@ -148,6 +148,21 @@ def machine_paraphrase(
             click.echo(str(path), err=True)
 
 
+@main.command("joined")
+@data_option
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder, outside git.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Score file to write.")
+@click.option(
+    "--rounds", default="spinbot-0,wild-2,quillbot-1", help="Of these and all-tools-3 (eval/joined_rounds.py)."
+)
+@click.option("--steps", type=click.IntRange(1), default=500, help="Of the examiner's training in each round.")
+def joined(data: Path | None, cache: Path, out: Path, rounds: str, steps: int) -> None:
+    """Train screen and examiner again without a tool and writers, for a score file; 15 minutes a round on two cores."""
+    from eval import joined_rounds
+
+    click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, _names(rounds), None))
+
+
 @main.command()
 def readme() -> None:
     """Rewrite the accuracy table of the README from the committed reports."""

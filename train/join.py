@@ -300,7 +300,9 @@ def _write_scores(path: Path, ids: Sequence[str], log_odds: Floats) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {"id": ids, "system": ["ours"] * len(ids), "probability": sigmoid(log_odds)}
+    first = np.unique(np.array(ids), return_index=True)[1]  # some rows of llm/rewrite_gpt35_prompts share an id
+    names = [ids[i] for i in first]
+    columns = {"id": names, "system": ["ours"] * len(names), "probability": sigmoid(log_odds[first])}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path, compression="zstd")
 

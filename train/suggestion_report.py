@@ -135,7 +135,8 @@ def variants(
     table = substitution_table(rest, data, lambda phrases: np.zeros(len(phrases), np.bool_))
     finders = {"earlier table": earlier_table(table)}
     phrases = phrase_scores(most, frozenset(folder.vocabulary.words))
-    needed = {w for c in (*cases, *marks) for w in c.words[c.first : c.last]}
+    needed = {w for c in cases for w in c.words[c.first : c.last]}
+    needed |= {w for m in marks for w in m.words[m.first : m.last]}
     embed = read_embeddings()
     for name, sources in {
         "table, ranked": Sources(wordnet=False, embed=None),
