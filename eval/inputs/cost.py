@@ -85,6 +85,8 @@ def run_one(text: str, ending: str) -> Json:
             [sys.executable, "-c", code, *command, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
         )
     seconds, peak, status, said = json.loads(done.stdout)
+    if status not in (0, 3):  # 3: refused, which is an answer
+        raise RuntimeError(f"detect-spin ended with {status}; run it on a text to see why")
     unit = 1_000_000 if sys.platform == "darwin" else 1_000
     return {
         "bytes": len(text.encode("utf-8", "surrogatepass")),

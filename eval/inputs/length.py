@@ -52,8 +52,11 @@ def without_limit(model: str | None, folder: Path) -> Path:
 
 def measure(documents: Sequence[Document], model: str | None, rows: int, seed: int) -> Json:
     """Return the flagged shares by length and operating point; the same texts at every length that they reach."""
-    with tempfile.TemporaryDirectory() as folder:
-        detector = SpinDetector.load(without_limit(model, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder:  # the examiner is read from it when first needed
+        return _measure(SpinDetector.load(without_limit(model, Path(folder))), documents, model, rows, seed)
+
+
+def _measure(detector: SpinDetector, documents: Sequence[Document], model: str | None, rows: int, seed: int) -> Json:
     original = open_model(model)
     thresholds = {name: float(value) for name, value in original.config["operating_points"].items()}
     spun = [d for d in documents if d.label == "spun"]
