@@ -32,7 +32,8 @@ def detector():
 @pytest.mark.parametrize("name", NOT_PROSE)
 def test_what_is_no_prose_is_not_scored(detector, name):
     result = detector.score(NOT_PROSE[name])
-    assert result.reason is Reason.NOT_PROSE
+    # A table of a page may be left out as such, and then there is nothing to be scored.
+    assert result.reason is Reason.NOT_PROSE or (result.reason is Reason.TOO_SHORT and result.words == 0)
 
 
 @pytest.mark.parametrize("name", PROSE)
