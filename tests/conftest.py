@@ -7,6 +7,9 @@ from hypothesis import settings
 
 from detector.store import MODEL_DIR_VARIABLE
 
+# Scripts that make what the tests read, not tests; some need torch.
+collect_ignore = ["make_tiny_examiner.py"]
+
 # A time limit for each example would test how busy the machine is.
 settings.register_profile("detect-spin", deadline=None)
 settings.load_profile("detect-spin")
