@@ -103,6 +103,18 @@ def _submit(executor: ProcessPoolExecutor, function: Callable[..., Any], *argume
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _end_dead(executor: ProcessPoolExecutor) -> None:
+    """Shut down an executor whose workers are dead or dying.
+
+    Up to Python 3.11.4 the thread that feeds the workers can wait for ever on a pipe that nobody reads (CPython
+    gh-94777). Closing the reading end lets it fail instead, which is what newer versions do themselves.
+    """
+    reader = getattr(getattr(executor, "_call_queue", None), "_reader", None)
+    if reader is not None:
+        reader.close()
+    executor.shutdown(wait=True, cancel_futures=True)
+
+
 class Pool:
     """Worker processes; results come in the order of the chunks, and a worker that dies takes one row with it."""
 
@@ -147,7 +159,7 @@ class Pool:
         except BrokenProcessPool:
             logger.warning("a worker process died; scoring %d rows one by one", len(chunk.rows))
         # Nobody knows which chunk it was, so the first one is done carefully and the others are tried again.
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        _end_dead(self._executor)
         scored = self._one_by_one(chunk.rows)
         self._executor = self._new(self._workers)
         waiting = [c for c, _ in pending]
@@ -172,7 +184,7 @@ class Pool:
                 try:
                     outcomes.append(_submit(executor, _score_one_in_worker, rows, i).result())
                 except BrokenProcessPool:
-                    executor.shutdown(wait=True)
+                    _end_dead(executor)
                     executor = None
                     message = f"{place(rows, i)}: the process that scored it died (out of memory?); shorten the text"
                     outcomes.append(Failed(rows.sources[i], message, rows.ids[i]))
@@ -186,4 +198,6 @@ class Pool:
         if at_once:
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+            _end_dead(self._executor)
+        else:
+            self._executor.shutdown(wait=True, cancel_futures=True)
