@@ -99,8 +99,8 @@ def token_evidence(
     """Return evidence of replacement for each word, shape (words,); 0 for words that were not examined.
 
     `starts`, `ends`: offsets of the words in the normal text. `weight`: evidence per unit of log odds, which are
-    limited to -4..4: beyond it is all the same to a reader.
+    limited to 0..4: a phrase that the screen knows is not outvoted, and beyond 4 all is the same to a reader.
     """
     logits = examined.word_logits(starts, ends)
-    evidence = weight * np.clip(logits, -4.0, 4.0)  # 4: 98 %
+    evidence = weight * np.clip(logits, 0.0, 4.0)  # 4: 98 %; 0: what the screen knows is not outvoted
     return np.where(logits == NOT_EXAMINED, 0.0, evidence)

@@ -196,7 +196,7 @@ def test_help_starts_with_two_examples_and_shows_every_default(capsys: pytest.Ca
     assert shown[:options].count("\n    detect-spin ") == 2
     entries = re.split(r"\n  (?=-)", shown[options : shown.index("Exit status:")])[1:]
     for entry in entries:
-        is_flag = re.match(r"(--no-progress|-q, --quiet|--version|-h, --help)\b", entry)
+        is_flag = re.match(r"(--html|--with-text|--no-progress|-q, --quiet|--version|-h, --help)\b", entry)
         assert is_flag or "[default:" in entry, entry
 
 

@@ -148,5 +148,5 @@ def test_words_that_were_not_examined_get_no_evidence() -> None:
         np.array([0, 2]),
     )
     evidence = token_evidence(examined, np.array([0, 4, 20]), np.array([3, 8, 25]), 0.5)
-    assert evidence.tolist() == [2.0, -0.5, 0.0]  # 9 is limited to 4
+    assert evidence.tolist() == [2.0, 0.0, 0.0]  # 9 is limited to 4, -1 to 0
     assert NOT_EXAMINED < -4.0
