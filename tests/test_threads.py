@@ -5,9 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import multiprocessing
-import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import detector as package
 from detector import Reason, SpinDetector
 from detector.store import DEFAULT_MODEL, model_names
 from tests.tiny_model import article, tiny
@@ -136,47 +132,6 @@ def test_no_text_is_logged_or_printed(
 
 
 # --- processes ---
-
-BUSY = """
-import faulthandler, os, sys, threading, warnings
-from detector import SpinDetector
-
-warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of forks beside threads
-faulthandler.dump_traceback_later(100, exit=True)
-text = sys.stdin.buffer.read().decode()
-detector = SpinDetector.load(*sys.argv[1:])
-expected = detector.score(text)
-stop = threading.Event()
-
-def work():
-    while not stop.is_set():
-        detector.score(text)
-
-threads = [threading.Thread(target=work) for _ in range(3)]
-for thread in threads:
-    thread.start()
-ends = []
-for _ in range(5):
-    child = os.fork()
-    if child == 0:
-        faulthandler.dump_traceback_later(60, exit=True)
-        os._exit(0 if detector.score(text) == expected else 3)
-    ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-stop.set()
-for thread in threads:
-    thread.join()
-print(ends)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_forked_processes_go_on_while_threads_score(model: str | None):
-    env = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parent.parent)}
-    text = (ROOT / "examples" / "spun.txt").read_bytes()
-    arguments = [sys.executable, "-c", BUSY, *([model] if model else [])]
-    done = subprocess.run(arguments, input=text, env=env, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout.decode().strip() == "[0, 0, 0, 0, 0]"
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
