@@ -52,5 +52,5 @@ def draw_plot(result: dict[str, Any], point: str, path: Path) -> None:
         *axes[0].get_legend_handles_labels(), loc="lower center", ncols=len(systems), fontsize=9, frameon=False
     )
     figure.tight_layout(rect=(0, 0.025, 1, 1))
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    figure.savefig(path, dpi=80, metadata={"Software": None})
     plt.close(figure)
