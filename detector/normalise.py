@@ -474,8 +474,10 @@ def normalise(text: str, splitter: Splitter | None = None) -> Normalised:
         before = text
         text, step = _one_pass(text, splitter, warnings)
         to_original = _compose(to_original, step)
-        # Length-preserving replacements cannot make new work; anything else is looked at again.
-        if text == before or (step is None and not warnings and not maybe_spaced(text)):
+        # Replacements that keep every character's place make new work in two ways only: a space that parts letters, and
+        # a plain mark that completes a garbled encoding ("\u00e2\u20ac\uff01"). Anything else is looked at again.
+        settled = step is None and not warnings and not maybe_spaced(text) and SUSPECT.search(text) is None
+        if text == before or settled:
             break
     if to_original is not None and len(text) == len(given):
         identity = np.arange(len(given) + 1)
