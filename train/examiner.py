@@ -38,6 +38,8 @@ from train.examiner_data import (
     simulated,
     table_shares,
 )
+from train.licences import TABLE as LICENCES
+from train.licences import with_licences
 from train.screen import SPUN, stable_share
 
 if TYPE_CHECKING:
@@ -304,6 +306,7 @@ def command(recipe: Path, data: Path | None, out: Path, resume: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = Settings.read(recipe)
     data = data or default_data_dir()
-    documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
+    documents = with_licences(load_documents(data), LICENCES in settings.documents)
+    documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
     log.info("%d documents, dropped %s", len(documents), dropped)
     fit(documents, settings, data, out, resume=resume)

@@ -32,6 +32,8 @@ from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
 from detector.words import BOUNDARY, FIRST_WORD_ID, Tokens, Vocabulary
 from train.corpora import Document, default_data_dir, load_documents, read_seeds, remove_duplicates
+from train.licences import TABLE as LICENCES
+from train.licences import with_licences
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "screen.toml"
@@ -511,7 +513,8 @@ def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None, h
     started = time.monotonic()
     settings = Settings.read(recipe)
     data = data or default_data_dir()
-    documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
+    documents = with_licences(load_documents(data), LICENCES in settings.documents)
+    documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
     log.info("%d documents, dropped %s", len(documents), dropped)
     fitted = fit(documents, settings, data)
     write_model(out, fitted, training_documents(documents, settings), data, settings, time.monotonic() - started)

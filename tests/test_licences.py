@@ -1,0 +1,34 @@
+"""Software licences as legal prose for the training."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from detector.errors import MissingExtraError
+from train.licences import TABLE, licence_documents, unwrapped, with_licences
+
+_INSTALLED = find_spec("licensedcode") is not None
+
+
+def test_paragraphs_stand_on_one_line_each_and_stop_after_the_most_words() -> None:
+    text = "One two\nthree.\n\n  Four five\n\tsix.  \n \n\nSeven eight."
+    assert unwrapped(text, 100) == "One two three.\n\nFour five six.\n\nSeven eight."
+    assert unwrapped(text, 4) == "One two three.\n\nFour five six."
+
+
+@pytest.mark.skipif(not _INSTALLED, reason="needs licensedcode-data: pip install -e '.[train]'")
+def test_licences_are_english_prose_without_their_description() -> None:
+    documents = list(licence_documents())
+    assert len(documents) > 1500
+    assert {d.table for d in documents} == {TABLE}
+    assert all(60 <= len(d.text.split()) and "spdx_license_key:" not in d.text for d in documents)
+    assert len({d.group for d in documents}) > 500
+
+
+@pytest.mark.skipif(_INSTALLED, reason="licensedcode-data is installed")
+def test_a_recipe_that_wants_licences_says_which_package_has_them() -> None:
+    with pytest.raises(MissingExtraError, match="pip install licensedcode-data"):
+        with_licences([], True)
+    assert with_licences([], False) == []
