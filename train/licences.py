@@ -18,7 +18,7 @@ from train.corpora import Document
 
 TABLE = "human/licences"
 _PACKAGE = "licensedcode"
-_HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_HEAD = re.compile(r"\A---\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 _OWNER = re.compile(r"^owner: *(.+)$", re.MULTILINE)
 _WORDS = re.compile(r"[^\W\d_]+")
 _FEWEST_WORDS = 60
