@@ -231,7 +231,8 @@ def fit_join(
     cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what the screen clears is below every threshold
     if held_out_scores:
         shown = np.where(log_odds < fitted.cross_fitted - 50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)
-        _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(new)], shown[new])
+        both = {"ours": shown[new], "screen": fitted.cross_fitted[new]}
+        _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(new)], both)
     segment = _fit_segments(examined, spun, weights)
     other = ~spun
     kind_of = np.array([KINDS.index(encoded[r].label) for r in examined.rows])
@@ -296,13 +297,16 @@ def _flagged(
     return result
 
 
-def _write_scores(path: Path, ids: Sequence[str], log_odds: Floats) -> None:
+def _write_scores(path: Path, ids: Sequence[str], log_odds: Mapping[str, Floats]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     first = np.unique(np.array(ids), return_index=True)[1]  # some rows of llm/rewrite_gpt35_prompts share an id
-    names = [ids[i] for i in first]
-    columns = {"id": names, "system": ["ours"] * len(names), "probability": sigmoid(log_odds[first])}
+    columns: dict[str, list[Any]] = {
+        "id": [ids[i] for i in first] * len(log_odds),
+        "system": [name for name in log_odds for _ in first],
+        "probability": [p for values in log_odds.values() for p in sigmoid(values[first]).tolist()],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path, compression="zstd")
 
