@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 _detector: Scorer | None = None  # of this worker process
 _form: OutputForm | None = None
 _problem: Exception | None = None  # why it cannot score
+_PATIENCE_S = 3.0  # for a broken executor to end by itself: it takes hundredths of a second unless it hangs
 
 
 def _start_worker(model: str | None, model_id: str, operating_point: str | OperatingPoint, form: OutputForm) -> None:
@@ -107,12 +108,17 @@ def _end_dead(executor: ProcessPoolExecutor) -> None:
     """Shut down an executor whose workers are dead or dying.
 
     Up to Python 3.11.4 the thread that feeds the workers can wait for ever on a pipe that nobody reads (CPython
-    gh-94777). Closing the reading end lets it fail instead, which is what newer versions do themselves.
+    gh-94777). Closing the reading end lets it fail instead, which is what newer versions do themselves; but only once
+    the executor's own thread, which closes it too, has had time to end: two closings could hit another file.
     """
+    manager = getattr(executor, "_executor_manager_thread", None)
     reader = getattr(getattr(executor, "_call_queue", None), "_reader", None)
-    if reader is not None:
-        reader.close()
-    executor.shutdown(wait=True, cancel_futures=True)
+    executor.shutdown(wait=False, cancel_futures=True)
+    if manager is not None:
+        manager.join(_PATIENCE_S)
+        if manager.is_alive() and reader is not None:
+            reader.close()
+        manager.join()
 
 
 class Pool:
