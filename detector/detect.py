@@ -38,7 +38,7 @@ from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, s
 from detector.segment import Prepared, prepare
 from detector.spaced import WordSplitter
 from detector.store import ModelFolder, open_model
-from detector.suggest import Suggester, match_case
+from detector.suggest import RANKED_SPANS, Suggester, match_case
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
 DEFAULT_OPERATING_POINT = "balanced"
@@ -267,7 +267,8 @@ class SpinDetector:
         normal, ends = prepared.normal, prepared.ends
         starts_of, ends_of = prepared.tokens.starts, prepared.tokens.ends
         capital = capitals(normal.text, starts_of, ids)
-        spans: list[Span] = []
+        found: list[tuple[int, int, float]] = []
+        suggestions: list[tuple[str, ...]] = []
         for first, last in evidence_blocks(ids, ends, spun_looking):
             begin, end = ends[first - 1] if first else 0, ends[last - 1]
             here, lengths = ids[begin:end], [e - begin for e in ends[first:last]]
@@ -297,16 +298,18 @@ class SpinDetector:
                 capital[begin:end] | (here == NAME),
                 self._is_rare[here],
             )
+            here_spans = []
             for phrase in phrases:
                 start, stop = normal.original_span(starts[phrase.first], stops[phrase.last - 1])
-                if spans and start < spans[-1].end:  # two normal characters can come from one given character
+                if found and start < found[-1][1]:  # two normal characters can come from one given character
                     continue
-                suggestions = tuple(
-                    match_case(suggestion, written[phrase.first : phrase.last])
-                    for suggestion in self._suggester.suggest(words, phrase.first, phrase.last)
-                )
-                spans.append(Span(start, stop, text[start:stop], round(phrase.score, _ROUNDING), suggestions))
-        return tuple(spans)
+                found.append((start, stop, round(phrase.score, _ROUNDING)))
+                here_spans.append((phrase.first, phrase.last))
+            ranked = here_spans[: max(0, RANKED_SPANS - len(suggestions))]
+            for (a, b), likely in zip(ranked, self._suggester.suggest_all(words, ranked), strict=True):
+                suggestions.append(tuple(match_case(s, written[a:b]) for s in likely))
+        suggestions += [()] * (len(found) - len(suggestions))
+        return tuple(Span(a, b, text[a:b], score, s) for (a, b, score), s in zip(found, suggestions, strict=True))
 
     def _ignored(self, prepared: Prepared) -> tuple[Ignored, ...]:
         return tuple(Ignored(*prepared.normal.original_span(i.start, i.end), i.why) for i in prepared.ignored)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from detector.errors import ModelError
 from detector.store import open_model, write_manifest
 from detector.suggest import (
     PHRASES_FILE,
+    RANKED_SPANS,
     SCORE_STEP,
     TABLE_FILE,
     Suggester,
@@ -48,6 +50,7 @@ from train.suggestions import (
     write_tables,
 )
 
+ROOT = Path(__file__).parent.parent
 TEXTS = """
 the government said that the prime minister would visit the port on monday .
 the prime minister agreed that humanitarian aid is needed in the port .
@@ -235,6 +238,32 @@ def test_the_first_suggestion_is_the_best_of_all_paths(words):
         # 0.2: costs are rounded to sixteenths, and there are at most three on a path that differ.
         near = {" ".join(p).replace("an ", "a ") for p, s in changed.items() if s >= best - 0.2}
         assert found[0].replace("an ", "a ") in near
+
+
+@given(texts, st.data())
+@settings(max_examples=100, deadline=None)
+def test_spans_ranked_together_get_what_each_gets_alone(words, data):
+    spans = data.draw(
+        st.lists(st.tuples(st.integers(0, len(words) - 1), st.integers(1, 14)).map(lambda p: (p[0], sum(p))), max_size=6)
+    )
+    spans = [(a, min(b, len(words))) for a, b in spans]
+    assert ANY.suggest_all(words, spans) == [ANY.suggest(words, a, b) for a, b in spans]
+
+
+def test_many_spans_are_ranked_in_parts():
+    words = "the cleric agreed . ".split() * 600
+    spans = [(i, i + 1) for i in range(1, len(words), 4)]
+    found = suggester().suggest_all(words, spans)
+    assert len(found) == 600
+    assert set(found[10:-10]) == {found[10]} != {()}
+
+
+def test_only_the_first_spans_of_a_long_text_get_suggestions():
+    text = " ".join((ROOT / "examples" / "spun.txt").read_text(encoding="utf-8").split())
+    spans = SpinDetector.load().score(f"{text} " * 60).spans
+    assert len(spans) > RANKED_SPANS + 100
+    assert sum(bool(s.suggestions) for s in spans[RANKED_SPANS - 100 : RANKED_SPANS]) > 30
+    assert not any(s.suggestions for s in spans[RANKED_SPANS:])
 
 
 def test_a_span_takes_a_fraction_of_a_millisecond():
