@@ -1,4 +1,4 @@
-"""The commands `attacks`, `gate` and `calibrate`; the work is in robustness.py, gate.py and calibrate.py."""
+"""The commands `attacks`, `calibrate`, `experiments` and `gate`; the work is in modules of their own."""
 
 from __future__ import annotations
 
@@ -159,4 +159,33 @@ def gate(data: Path | None, model: str | None, floors: Path | None, sets: str, r
         raise SystemExit(1)
 
 
-COMMANDS = (attacks, calibrate, gate)
+@click.command()
+@data_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and JSON.")
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), required=True, help="Windows and scores.")
+@click.option("--variants", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="What varies.")
+@click.option("--only", default="", help="Names of variants, or `shipped` [default: all that is not in the cache].")
+@click.option("--model", default=None, help="The shipped model that judges the embedding swaps, folder or name.")
+@click.option("--report-only", is_flag=True, help="Run nothing; report on what the cache holds.")
+def experiments(
+    data: Path | None,
+    out: Path | None,
+    cache: Path,
+    variants: Path | None,
+    only: str,
+    model: str | None,
+    report_only: bool,
+) -> None:
+    """Train variants of the examiner, minutes each, and compare them on tools that they were not trained on."""
+    from eval import experiments_markdown as report
+
+    if not report_only:
+        from eval import experiments as runs
+        from train.examiner import Settings
+
+        runs.run(data or default_data_dir(), cache, variants, split_names(only), model, Settings.read())
+    for path in report.write(cache, out or REPORTS / "spin-en-v2", variants):
+        click.echo(str(path))
+
+
+COMMANDS = (attacks, calibrate, experiments, gate)

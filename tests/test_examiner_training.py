@@ -16,6 +16,7 @@ import pytest
 
 from detector.errors import InputError, MissingExtraError
 from detector.results import KINDS
+from tests.tiny_encoder import TOKENIZER, write_encoder
 from tests.tiny_model import tiny
 from train.examiner import Settings, encoder_folder, is_held_out, load_tokenizer, training_documents
 from train.examiner_data import (
@@ -31,7 +32,6 @@ from train.examiner_data import (
     table_shares,
 )
 
-TOKENIZER = Path(__file__).parent / "data" / "tiny_examiner"
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None,
     reason="needs torch and transformers: pip install -e '.[train]'",
@@ -166,20 +166,7 @@ def test_a_recipe_with_unknown_keys_and_a_missing_encoder_are_named(tmp_path: Pa
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny BERT encoder of random weights, as a pretrained one would be saved."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    torch.set_num_threads(1)  # more threads only wait for each other over matrices of 16 columns
-    torch.manual_seed(1)
-    tokenizer = load_tokenizer(TOKENIZER)
-    folder = tmp_path_factory.mktemp("encoder")
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=16, num_hidden_layers=3, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return write_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @needs_torch

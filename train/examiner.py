@@ -14,7 +14,7 @@ import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,8 +166,19 @@ def losses(
     return {"kind": kind, "token": token, "unlabelled": unlabelled}
 
 
-def train(windows: Windows, model: ExaminerModel, settings: Settings, out: Path, *, resume: bool = False) -> None:
-    """Train the model in place; saves state in `out` every so many steps and the checkpoint at the end."""
+def train(
+    windows: Windows,
+    model: ExaminerModel,
+    settings: Settings,
+    out: Path,
+    *,
+    resume: bool = False,
+    teach: Callable[[Any, Any, Any], Any] | None = None,
+) -> None:
+    """Train the model in place; saves state in `out` every so many steps and the checkpoint at the end.
+
+    `teach`: a further loss (torch scalar) of the model's output, the ids and the mask, as for distillation.
+    """
     import torch
     from tqdm import tqdm
 
@@ -212,6 +223,8 @@ def train(windows: Windows, model: ExaminerModel, settings: Settings, out: Path,
                 output = model(ids, mask)
             parts = losses(output.token_logits.float(), output.kind_logits.float(), labels, kinds, mask, settings.loss)
             weights = {"kind": 1.0, "token": settings.loss["token"], "unlabelled": settings.loss["unlabelled"]}
+            if teach is not None:
+                parts["teacher"], weights["teacher"] = teach(output, ids, mask), 1.0
             loss = sum(weights[name] * part for name, part in parts.items())
             if not math.isfinite(float(loss.detach())):
                 raise InputError(f"step {step}: the loss is not finite; lower learning_rate in the recipe")

@@ -49,7 +49,7 @@ class Windows:
     `texts`: number of the text it was cut from, each shape (windows,).
     """
 
-    pieces: NDArray[np.uint16]
+    pieces: NDArray[np.uint32]
     labels: NDArray[np.int8]
     offsets: NDArray[np.int64]
     kinds: NDArray[np.int8]
@@ -169,7 +169,7 @@ def cut_windows(texts: Iterable[Labelled], tokenizer: Any, max_tokens: int, min_
             is_replaced[start:end] = 1
         encodings = tokenizer.encode_batch([normal.text[a:b] for a, b in ranges])
         for (start, _), encoding in zip(ranges, encodings, strict=True):
-            ids = np.asarray(encoding.ids[:max_tokens], np.uint16)
+            ids = np.asarray(encoding.ids[:max_tokens], np.uint32)
             starts = np.asarray([o[0] for o in encoding.offsets[:max_tokens]]) + start
             label = np.full(len(ids), UNLABELLED, np.int8)
             kind = given.kind
