@@ -6,11 +6,12 @@ all: one for each tool family, each without another fold of the human writers, a
 rounds' held-out texts, so it has seen neither the family nor the writers either.
 
     python -m eval joined --cache DIR --out SCORES.parquet
-    python -m eval run leave-one-tool-out --scores SCORES.parquet
+    python -m eval run leave-one-tool-out --scores SCORES.parquet --system tortured,association,tfidf
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle
 from collections.abc import Mapping, Sequence
@@ -21,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import JOINED_NAMES, joined_features
+from detector.calibrate import JOINED_NAMES, joined_features, sigmoid
 from detector.join import chosen_segments
 from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
-from train.export import upper_quantile
-from train.join import article_weights, fit_logistic
+from train.export import thresholds, upper_quantile
+from train.join import SMALLEST_SET, article_weights, cross_fit, fit_logistic
 from train.screen import SPUN, fit
 from train.screen import Settings as ScreenSettings
 
@@ -58,7 +59,8 @@ class Scored:
     """The held-out texts of a round.
 
     `rows` index the documents, the first `pool` of them human ones; `log_odds`: the screen's; `gates`: its gate by the
-    share of human texts let through; `features`: of the joined model, of the examined texts, by position in `rows`.
+    share of human texts let through; `features`: of the joined model, by position in `rows`, of all texts with words
+    (those that the gate clears too: for the examiner on its own).
     """
 
     rows: list[int]
@@ -180,8 +182,7 @@ def _examined(
 ) -> Scored:
     from train.examiner import score_windows
 
-    gate = min(gates.values())
-    chosen = [k for k, value in enumerate(log_odds) if value >= gate]
+    chosen = [k for k, value in enumerate(log_odds) if np.isfinite(value)]
     most = int(screen.join["most_segments"])
     texts = [Labelled(documents[rows[k]].text, "original", "", "", None) for k in chosen]
     windows = cut_windows(texts, tokenizer, settings.max_tokens, 0.0)
@@ -205,12 +206,15 @@ def _examined(
 def join_round(
     name: str, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings, share: float
 ) -> Floats:
-    """Return the joined log odds of a round's texts, the join being fitted on the other leave-one-tool-out rounds.
+    """Return the probabilities of a round's texts as a detector would state them that was joined on the other rounds.
 
-    `share`: of human texts, in the screen's training, that the gate lets through. What is cleared lies below all that
-    is examined, in the screen's order.
+    `share`: of human texts, in the screen's training, that the gate lets through. What is cleared keeps the screen's
+    probability, but below the lowest threshold, as in `train.join.fit_join`.
     """
-    features, labels, tables = [], [], []
+    features: list[Floats] = []
+    chosen: list[Document] = []
+    people: list[tuple[str, int]] = []  # table, and number among the chosen, -1 for the cleared
+    odds: list[float] = []
     population: dict[str, int] = {}
     for other, found in scored.items():
         if other == name or ROUNDS[other][0] != "leave-one-tool-out":
@@ -220,20 +224,34 @@ def join_round(
             if d.licence_nc or "(" in d.table:  # the copies with their search phrase cut out
                 continue
             population[d.table] = population.get(d.table, 0) + 1
-            if k in found.features and found.log_odds[k] >= found.gates[share]:
+            examined = k in found.features and found.log_odds[k] >= found.gates[share]
+            if d.table.startswith("human/"):
+                people.append((d.table, len(chosen) if examined else -1))
+                odds.append(found.log_odds[k] - 100.0)  # 100: below every examined text
+            if examined:
                 features.append(found.features[k])
-                labels.append(d.label == SPUN)
-                tables.append(d.table)
-    spun = np.array(labels)
-    weights = article_weights(tables, spun, population, screen)
-    model = fit_logistic(np.array(features), spun, weights, screen.article["penalty"])
+                chosen.append(d)
+    spun = np.array([d.label == SPUN for d in chosen])
+    weights = article_weights([d.table for d in chosen], spun, population, screen)
+    inputs = np.array(features)
+    model = fit_logistic(inputs, spun, weights, screen.article["penalty"])
     log.info("%s: %s", name, dict(zip(JOINED_NAMES, model.weights.round(2).tolist(), strict=True)))
+    held_out = cross_fit(inputs, spun, weights, [d.group for d in chosen], screen)
+    human = np.array([held_out[at] if at >= 0 else low for (_, at), low in zip(people, odds, strict=True)])
+    points, _ = thresholds(np.array([table for table, _ in people]), human, SMALLEST_SET)
+    lowest = min(points.values())
     own = scored[name]
-    result = own.log_odds - 100.0  # 100: below every examined text
+    result = np.minimum(own.log_odds, np.log(lowest / (1.0 - lowest)) - 1e-3)  # 1e-3: what the screen clears is below
     for k, row_features in own.features.items():
         if own.log_odds[k] >= own.gates[share]:
             result[k] = float(model.log_odds(row_features))
-    return np.asarray(result)
+    return sigmoid(result)
+
+
+def examiner_scores(found: Scored) -> Floats:
+    """Return the examiner's own mean log odds of each text, uncalibrated; the lowest for a text without words."""
+    at = JOINED_NAMES.index("mean_spun")
+    return np.array([found.features[k][at] if k in found.features else -100.0 for k in range(len(found.rows))])
 
 
 def _keep(file: Path, value: Any) -> None:
@@ -247,12 +265,8 @@ def _read(file: Path) -> Any:
 
 
 def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], share: float | None) -> Path:
-    """Run the rounds and write the scores of the systems `ours` and `screen` as `eval.scores` reads them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Run the rounds and write their scores; what is trained and scored is kept in `cache`."""
     from eval.protocols import cut_search_phrases, read_search_phrases
-    from eval.suite import key_of
     from train.corpora import load_documents, read_seeds, remove_duplicates
     from train.examiner import encoder_folder, load_tokenizer
 
@@ -260,19 +274,46 @@ def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], s
     examiner = replace(examiner, optimiser={**examiner.optimiser, "steps": steps})
     documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
     log.info("dropped %s", dropped)
+    # A folder for these texts and recipes: what is kept for others has other row numbers and other models.
+    known = hashlib.sha256(f"{screen}{examiner}".encode())
+    for d in documents:
+        known.update(f"{d.id}\0{d.group}\0{d.text}\0".encode("utf-8", "surrogatepass"))
+    cache = cache / known.hexdigest()[:12]
     tokenizer = load_tokenizer(encoder_folder(examiner.encoder))
     pool = make_pool(documents, examiner, data, cache, tokenizer)
     documents += cut_search_phrases([d for d in documents if d.table == "spun/wild"], read_search_phrases(data))
     scored = {name: score_round(name, documents, pool, screen, examiner, data, cache, tokenizer) for name in rounds}
-    columns: dict[str, list[Any]] = {k: [] for k in ("id", "system", "suite", "round", "score")}
+    write(out, scored, documents, screen, share or screen.join["examined_human_share"])
+    return out
+
+
+def write(
+    out: Path, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings, share: float
+) -> None:
+    """Write the scores of `ours` and `screen` (probabilities) and of `examiner` (log odds) as `eval.scores` reads them.
+
+    The examiner is left out where it was not run on every text.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from eval.suite import key_of
+
+    columns: dict[str, list[Any]] = {k: [] for k in ("id", "system", "suite", "round", "probability", "score")}
     for name, found in scored.items():
-        joined = join_round(name, scored, documents, screen, share or screen.join["examined_human_share"])
-        for system, values in (("ours", joined), ("screen", found.log_odds)):
+        systems: dict[str, tuple[Floats | None, Floats | None]] = {
+            "ours": (join_round(name, scored, documents, screen, share), None),
+            "screen": (sigmoid(found.log_odds), None),
+        }
+        if all(k in found.features for k in np.flatnonzero(np.isfinite(found.log_odds))):
+            systems["examiner"] = (None, examiner_scores(found))
+        for system, (probability, score) in systems.items():
+            n = len(found.rows)
             columns["id"] += [key_of(documents[i]) for i in found.rows]
-            columns["system"] += [system] * len(values)
-            columns["suite"] += [ROUNDS[name][0]] * len(values)
-            columns["round"] += [name] * len(values)
-            columns["score"] += np.maximum(values, -1e6).tolist()  # a text without words has minus infinity
+            columns["system"] += [system] * n
+            columns["suite"] += [ROUNDS[name][0]] * n
+            columns["round"] += [name] * n
+            columns["probability"] += [None] * n if probability is None else probability.tolist()
+            columns["score"] += [None] * n if score is None else score.tolist()
     out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), out, compression="zstd")
-    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -16,16 +16,16 @@ import numpy as np
 from detector import __version__
 from detector.errors import InputError
 from detector.store import open_model
-from eval import overlap, plots, report, span_sets, summary
+from eval import held_out, plots, report, span_sets, summary, training_overlap
 from eval.fixed_systems import DetectorSystem, HubClassifier
 from eval.judging import ONE_MODEL, Judged, SystemScores, common_texts, judge, parts_of
 from eval.metrics import FPR_TARGETS, signature
 from eval.protocols import MASKED_SUFFIX, QUICK, Round, ScoreStore, build_rounds, run_rounds
-from eval.scores import numbers_of, read_scores, read_table, write_scores
+from eval.scores import read_scores, write_scores
 from eval.spans import Shown
 from eval.suite import FIXED, Item, Suite, check_digests, load_items
 from eval.systems import FixedFunction, TorturedPhrases, TrainableSystem, checked_scores, load_system
-from train.corpora import TABLES, list_tables, load_documents, text_key
+from train.corpora import list_tables
 
 log = logging.getLogger(__name__)
 READY = (DetectorSystem, HubClassifier, TorturedPhrases, FixedFunction)  # systems that learn nothing from texts
@@ -81,23 +81,34 @@ def run(suite: Suite, data: Path, options: Options, out: Path | None) -> tuple[J
         left_out |= {f"rows_of_{path.name}_{k.replace(' ', '_')}": n for k, n in skipped.items()}
     names = options.systems or (() if options.scores else suite.systems)
     names = tuple(n for n in names if n not in {s.name for s in systems})
+    # Beside scores of held-out texts a baseline is judged on the same texts, trained without their groups.
+    numbers = held_out.scored_numbers(systems) if systems else list(range(len(items)))
     finders: dict[str, tuple[span_sets.Finder, set[int] | None]] = {}
     rounds: list[Round] = []
     if suite.protocol != FIXED and (names or not options.scores):
-        rounds = build_rounds([i.document for i in items], suite.protocol, suite.protocol_settings())
+        rounds = (
+            held_out.rounds_of_scores(systems, items, suite)
+            if systems
+            else build_rounds([i.document for i in items], suite.protocol, suite.protocol_settings())
+        )
     for name in names:
         system = load_system(name, data, options.quick, trained=suite.protocol != FIXED, model=options.model)
         log.info("system %s", name)
         systems.append(
-            _trained(system, rounds, items, suite, data, options) if rounds else _fixed(system, items, suite, data)
+            _trained(system, rounds, items, suite, data, options)
+            if rounds
+            else _fixed(system, items, numbers, suite, data)
         )
         if isinstance(system, DetectorSystem) and not rounds:
             finders[name] = (_finder(system), None)
     for path in options.spans:
         for name, by_text in span_sets.read_spans(path, items).items():
             finders[name] = (_finder_of(by_text, items), set(by_text))
-    shares = _overlap(systems, items, suite, data, options)
-    systems, dropped = _without_overlap(systems, shares, suite)
+    shares: Json = {"why": "switched off with --no-overlap"}
+    if options.overlap:
+        log.info("overlap with training")
+        shares = training_overlap.measure(systems, items, suite, data, model, options.train_ids)
+    systems, dropped = training_overlap.without_overlap(systems, shares, suite)
     if options.save_scores:
         write_scores(options.save_scores, systems, items, suite.name)
     common, not_common = common_texts(systems)
@@ -123,25 +134,23 @@ def run(suite: Suite, data: Path, options: Options, out: Path | None) -> tuple[J
     return document, report.write(document, pictures, out)
 
 
-def _fixed(system: TrainableSystem, items: Sequence[Item], suite: Suite, data: Path) -> SystemScores:
-    """Score every text by one model; a system that learns is fitted on the tables without the texts of the suite."""
+def _fixed(
+    system: TrainableSystem, items: Sequence[Item], numbers: Sequence[int], suite: Suite, data: Path
+) -> SystemScores:
+    """Score the texts `numbers` by one model; a system that learns is fitted on the tables without their groups."""
+    tested = [items[n].document for n in numbers]
     documents = []
     if not isinstance(system, READY) and list_tables(data):
-        tested = {text_key(t) for i in items for t in (i.document.text, i.document.original) if t}
-        documents = [
-            d
-            for d in load_documents(data)
-            if not d.licence_nc and not tested & {text_key(t) for t in (d.text, d.original) if t}
-        ]
+        documents = held_out.documents_without(tested, data)
         log.info("%s: fitted on %d texts of %s", system.name, len(documents), data)
     elif not isinstance(system, READY):
         log.info("%s: no tables in %s to fit on", system.name, data)
     scorer = system.fit(documents, suite.seed)
-    values = checked_scores(scorer, [i.document.text for i in items], system.name)
+    values = checked_scores(scorer, [d.text for d in tested], system.name)
     return SystemScores(
         system.name,
-        np.arange(len(items), dtype=np.int64),
-        np.full(len(items), ONE_MODEL),
+        np.array(numbers, dtype=np.int64),
+        np.full(len(numbers), ONE_MODEL),
         values,
         bool(getattr(system, "calibrated", False)),
         dict(getattr(system, "points", {})),
@@ -181,94 +190,6 @@ def _finder(system: DetectorSystem) -> span_sets.Finder:
 def _finder_of(by_text: Mapping[int, list[Shown]], items: Sequence[Item]) -> span_sets.Finder:
     known = {items[n].document.text: shown for n, shown in by_text.items()}
     return lambda texts: [known[t] for t in texts]
-
-
-def _rounds_of_ids(path: Path, items: Sequence[Item]) -> dict[str, list[int]]:
-    """Return {round: numbers of the texts trained on} of a file with the columns id and round (or fold)."""
-    number_of, out = numbers_of(items), dict[str, list[int]]()
-    for number, row in enumerate(read_table(path), 1):
-        if "id" not in row:
-            raise InputError(f"{path.name} row {number}: needs a column id (and round, where there are several)")
-        text = number_of.get(str(row["id"]))
-        if text is not None:
-            unit = str(next((row[k] for k in ("round", "fold") if row.get(k) not in (None, "")), ONE_MODEL))
-            out.setdefault(unit, []).append(text)
-    return out
-
-
-def _overlap(
-    systems: Sequence[SystemScores], items: Sequence[Item], suite: Suite, data: Path, options: Options
-) -> Json:
-    """Return the overlap of test texts with training, for the report, and under "rows" {(text, unit): share}."""
-    if not options.overlap:
-        return {"why": "switched off with --no-overlap"}
-    texts = [i.document.text for i in items]
-    trained: dict[str, Sequence[int]] = {}
-    if options.train_ids:
-        trained |= _rounds_of_ids(options.train_ids, items)
-    elif suite.protocol != FIXED:
-        # All that a round leaves to train on, more than the baselines' caps take; a score file that names the same
-        # rounds is held to the same rule.
-        everything = replace(suite.protocol_settings(), train_rows=len(items))
-        rounds = build_rounds([i.document for i in items], suite.protocol, everything)
-        trained |= {one.name: one.train for one in rounds}
-    units = sorted({str(u) for s in systems for u in s.unit} & set(trained))
-    plan = [(u, trained[u], sorted({int(t) for s in systems for t in s.text[s.unit == u]})) for u in units]
-    if plan:
-        originals = [i.document.original or "" for i in items]
-        found = overlap.shares_by_round(texts, [(train, test) for _, train, test in plan], originals)
-        parts, rows = [], dict[tuple[int, str], float]()
-        for (unit, _, test), values in zip(plan, found, strict=True):
-            parts.append(values)
-            rows |= {(t, unit): float(v) for t, v in zip(test, values[:, 0], strict=True)}
-        return {
-            **overlap.describe(np.concatenate(parts), suite.overlap.limit),
-            "against": "all texts that the model which scored them may have trained on (a text counts once a model)",
-            "action": suite.overlap.action,
-            "rows": rows,
-        }
-    if not suite.files:
-        unknown = "the scores come from a file; name what its models were trained on with --train-ids"
-        return {"why": unknown if options.scores else "the model was trained on these tables"}
-    tables = [t for t in list_tables(data) if t not in suite.tables]
-    if not tables:
-        return {"why": "there are no tables to compare with"}
-    own = [n for n, i in enumerate(items) if i.document.table not in suite.tables]
-    values = overlap.shares_in_training(_texts_of(data, tables), [texts[n] for n in own])
-    return {
-        **overlap.describe(values, suite.overlap.limit),
-        "against": "all tables of the data folder, which the shipped model was trained on",
-        "action": suite.overlap.action,
-        "rows": {(n, ONE_MODEL): float(v) for n, v in zip(own, values[:, 0], strict=True)},
-    }
-
-
-def _texts_of(data: Path, tables: Sequence[str]) -> Iterator[str]:
-    """Yield the texts of the tables that training may use."""
-    import pyarrow.parquet as pq
-
-    for table in tables:
-        if table in TABLES and TABLES[table].licence_nc:
-            continue
-        for value in pq.read_table(data / f"{table}.parquet", columns=["text"])["text"].to_pylist():
-            yield str(value or "")
-
-
-def _without_overlap(systems: Sequence[SystemScores], found: Json, suite: Suite) -> tuple[list[SystemScores], int]:
-    """Return the systems without the rows above the limit, and how many texts that touched."""
-    above = {k for k, share in found.get("rows", {}).items() if share > suite.overlap.limit}
-    if not above or suite.overlap.action == "report":
-        return list(systems), 0
-    if suite.overlap.action == "error":
-        raise InputError(
-            f"suite {suite.name}: {len(above)} texts share more than {report.percent(suite.overlap.limit)} of their "
-            "8-word n-grams with a training text; take them out, or set overlap.action to drop or report"
-        )
-    kept = []
-    for s in systems:
-        rows = [(t, u) not in above for t, u in zip(s.text.tolist(), s.unit.tolist(), strict=True)]
-        kept.append(s.keep(np.array(rows, dtype=np.bool_)))
-    return kept, len({t for t, _ in above})
 
 
 def _document(

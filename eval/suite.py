@@ -12,9 +12,11 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,16 @@ import tomli
 from detector.errors import InputError
 from detector.results import KINDS
 from eval import protocols
-from train.corpora import ROOT, Document, load_documents, read_seeds, remove_duplicates, text_key
+from train import corpora
+from train.corpora import (
+    ROOT,
+    Document,
+    DuplicateCounts,
+    load_documents,
+    read_seeds,
+    remove_duplicates,
+    text_key,
+)
 
 SUITES = ROOT / "eval" / "suites"
 FIXED = "fixed"
@@ -395,7 +406,7 @@ def load_items(suite: Suite, data: Path) -> tuple[list[Item], Json]:
         documents = load_documents(data, sorted(suite.tables))
         if suite.deduplicate:
             # A reprint in training and its twin among the scored would make a new writer out of a known one.
-            documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
+            documents, dropped = without_duplicates(documents, data)
             notes["duplicates"] = {"exact": dropped.exact, "near": dropped.near, "excluded": dropped.excluded}
         if suite.rows:
             chosen = protocols.capped(range(len(documents)), documents, suite.rows, suite.seed)
@@ -410,6 +421,30 @@ def load_items(suite: Suite, data: Path) -> tuple[list[Item], Json]:
     if suite.protocol == FIXED:  # the rounds of a trained protocol count on the numbers of the documents
         items, notes["repeated_ids"] = _distinct(items)
     return items, notes
+
+
+def without_duplicates(documents: Sequence[Document], data: Path) -> tuple[list[Document], DuplicateCounts]:
+    """Return what `remove_duplicates` keeps, remembered in the temporary folder: it takes minutes for all tables.
+
+    What is remembered belongs to these very texts, seeds and lines of code.
+    """
+    seeds = read_seeds(data)
+    known = hashlib.sha256(Path(corpora.__file__).read_bytes())
+    for text in (*(f"{d.id}\0{d.label}\0{d.text}" for d in documents), *seeds):
+        known.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    file = Path(tempfile.gettempdir()) / "detect-spin-cache" / f"duplicates-{known.hexdigest()[:16]}.json"
+    if file.is_file():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        gone = set(found["rows"])
+        return [d for n, d in enumerate(documents) if n not in gone], DuplicateCounts(**found["counts"])
+    kept, counts = remove_duplicates(documents, exclude=seeds)
+    left = {id(d) for d in kept}
+    rows = [n for n, d in enumerate(documents) if id(d) not in left]
+    file.parent.mkdir(exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps({"rows": rows, "counts": asdict(counts)}), encoding="utf-8")
+    partial.replace(file)  # in one step: another run may be reading
+    return kept, counts
 
 
 def _distinct(items: Iterable[Item]) -> tuple[list[Item], int]:
