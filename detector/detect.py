@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector import forks
 from detector.association import AssociationTable
 from detector.calibrate import ArticleModel, article_features, sigmoid
 from detector.errors import ModelError
@@ -37,7 +40,7 @@ from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, 
 from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
 from detector.segment import Prepared, prepare
 from detector.spaced import WordSplitter
-from detector.store import ModelFolder, open_model
+from detector.store import ModelFolder, models_root, open_model
 from detector.suggest import RANKED_SPANS, Suggester, match_case
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
@@ -52,7 +55,9 @@ _ROUNDING = 6  # decimals of probabilities: more are noise, and equal on every m
 class SpinDetector:
     """Tells whether English articles were put through an article spinner, and shows the phrases that say so.
 
-    Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched.
+    Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched. Also after a
+    fork, which waits for the texts that other threads are scoring. Pickles as the model's name or folder and the
+    operating point: the copy opens the model where it is (once in a process), and refuses another one.
     """
 
     def __init__(
@@ -145,6 +150,12 @@ class SpinDetector:
         """
         return cls(open_model(model), operating_point)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The name and not the weights: cheap to send, and every file is checked again where it arrives.
+        path = self._folder.path
+        name = path.name if path == models_root() / path.name else str(path.resolve())
+        return _open_again, (type(self), name, self.model_id, self._given_point)
+
     def score(self, text: str, *, id: str | int | None = None, source: str | None = None) -> SpinResult:
         """Return the result for one text of any length.
 
@@ -152,6 +163,10 @@ class SpinDetector:
         >>> SpinDetector.load().score("Too short to tell.").reason.value
         'too_short'
         """
+        with forks.scoring:
+            return self._score(text, id, source)
+
+    def _score(self, text: str, id: str | int | None, source: str | None) -> SpinResult:
         if not_text(text):
             return self._not_scored(Reason.NOT_TEXT, None, 0, id, source)
         if len(text) > LONGEST_TEXT:
@@ -337,3 +352,20 @@ class SpinDetector:
             id=id,
             source=source,
         )
+
+
+@lru_cache(maxsize=2)  # a pool sends the detector with every piece of work; opening it takes 0.1 s
+def _open_again(
+    detector: type[SpinDetector], model: str, model_id: str, operating_point: str | OperatingPoint
+) -> SpinDetector:
+    """Return the detector that a pickle stands for.
+
+    Raises:
+        ModelError: the model is not here, or is another one.
+    """
+    opened = detector.load(model, operating_point=operating_point)
+    if opened.model_id != model_id:
+        raise ModelError(
+            f"the model here is {opened.model_id}, and {model_id} where the detector was pickled; install the same"
+        )
+    return opened
