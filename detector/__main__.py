@@ -1,6 +1,6 @@
 """`python -m detector` is `detect-spin`."""
 
-from detector.cli import main
+from detector.script import detect_spin
 
 if __name__ == "__main__":
-    main()
+    detect_spin()

@@ -41,6 +41,8 @@ def run_command(program: str, module: str, args: Sequence[str] | None = None) ->
         import click
 
         command: click.Command = importlib.import_module(module).command
+        if script := sys.modules.get("detector.script"):  # not where a program calls `run`
+            script.begin()
 
         try:
             code = command.main(args=None if args is None else list(args), prog_name=program, standalone_mode=False)

@@ -7,13 +7,13 @@ identifier is asked only where the share of English function words leaves a doub
 from __future__ import annotations
 
 import importlib.util
-import logging
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from detector.log import get_logger
 from detector.prose import Layout, find_layout
 from detector.results import Reason
 
@@ -51,7 +51,7 @@ MAX_CODE_SHARE = 0.03  # brackets, = ; # and such: own samples of Python 0.06, C
 MAX_LIST_WORDS = 4.0  # words a line: lists of names and of keywords have fewer, verse and dialogue more
 MAX_CONTROL_SHARE = 0.01  # no text of `../shared/data` holds more than a stray one
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _SAMPLE = 3000  # characters; fastText's answer hardly changes beyond
 _NOT_WORDS = re.compile(r"[^\w' -]+|[\d_]+|[\ud800-\udfff]+")
 _LETTERS_AND_SPACE = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \n\r\t"

@@ -7,7 +7,6 @@ ends untouched. For HTML that is the extracted article, not the page's source.
 from __future__ import annotations
 
 import codecs
-import logging
 import os
 import re
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from detector.errors import InputError
+from detector.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 STDIN = "-"
 DEFAULT_MAX_BYTES = 20_000_000
