@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from detector.batch.files import Progress, open_arrow
 from detector.batch.inputs import Input
 from detector.batch.remote import BLOCK_BYTES, is_url
-from detector.batch.rows import CHUNK_ROWS, ReadOptions, Row, check_columns, plain_id
+from detector.batch.rows import CHUNK_ROWS, MAX_RECORD_BYTES, ReadOptions, Row, check_columns, plain_id
+from detector.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_BYTES = 4_000_000  # of Parquet data decoded at a time: two chunks' worth
+_SMALL_GROUP = 256_000_000  # bytes of a column in a row group up to which it may shrink by any factor
+_MOST_SHRUNK = 200  # times: prose shrinks by 3 to 5, the same article over and over by less than this in pages of 1 MB
 
 
 def read_parquet(
@@ -43,28 +48,99 @@ def read_parquet(
                 groups.append(number)
         for number in groups:
             # One group at a time, so that the size of a batch follows what is in it.
-            for batch in file.iter_batches(_batch_rows(file, number, read), [number], read, use_threads=False):
+            _check_group(file, number, read)
+            size = min(_batch_rows(file, number, read), _BATCH_BYTES // _longest_entry(raw, file, number, read) or 1)
+            for batch in file.iter_batches(size, [number], read, use_threads=False):
                 if skip >= batch.num_rows:
                     skip, done = skip - batch.num_rows, done + batch.num_rows
                     continue
                 texts = column_values(batch.column(options.text_column))
                 ids = column_values(batch.column(options.id_column)) if has_id else None
                 kept = batch.select(keep) if keep else None
+                each = kept.nbytes // batch.num_rows if kept is not None else 0
                 for at in range(skip, batch.num_rows):
                     done += 1
                     progress.bytes = item.size * done // max(total, 1)
-                    yield Row(None if ids is None else plain_id(ids[at]), texts[at], None, None, kept, at)
+                    yield Row(None if ids is None else plain_id(ids[at]), texts[at], None, None, kept, at, size=each)
                 done, skip = done + skip, 0
 
 
-def _batch_rows(file: Any, group: int, columns: Sequence[str]) -> int:
+def _used(file: Any, group: int, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield what the file says of the parts of a row group that hold `columns`."""
     found = file.metadata.row_group(group)
-    size = sum(
-        found.column(i).total_uncompressed_size
-        for i in range(found.num_columns)
-        if found.column(i).path_in_schema.split(".")[0] in columns or found.column(i).path_in_schema in columns
-    )
-    return max(1, min(CHUNK_ROWS, _BATCH_BYTES * int(found.num_rows) // max(int(size), 1)))
+    for column in map(found.column, range(found.num_columns)):
+        if column.path_in_schema.split(".")[0] in columns or column.path_in_schema in columns:
+            yield column
+
+
+def _batch_rows(file: Any, group: int, columns: Sequence[str]) -> int:
+    size = sum(column.total_uncompressed_size for column in _used(file, group, columns))
+    return max(1, min(CHUNK_ROWS, _BATCH_BYTES * int(file.metadata.row_group(group).num_rows) // max(int(size), 1)))
+
+
+def _check_group(file: Any, group: int, columns: Sequence[str]) -> None:
+    """Raise InputError for a row group of which a part may unpack to more than memory holds.
+
+    Arrow unpacks whole pages and whole values, and a few kilobytes can stand for gigabytes.
+    """
+    for column in _used(file, group, columns):
+        size, packed = column.total_uncompressed_size, column.total_compressed_size
+        where = f"column {column.path_in_schema!r} of row group {group + 1}"
+        if size > _SMALL_GROUP and size > _MOST_SHRUNK * packed:
+            raise InputError(
+                f"{where} unpacks from {packed:,} bytes to {size:,}, as a decompression bomb does; if it is none, "
+                "write the file again without compression"
+            )
+        if size > MAX_RECORD_BYTES * max(column.num_values, 1):
+            raise InputError(_too_long(where, size // max(column.num_values, 1)))
+
+
+def _too_long(where: str, size: int) -> str:
+    return f"{where} has a value of {size:,} bytes, and {MAX_RECORD_BYTES:,} is the most; split its text"
+
+
+def _longest_entry(raw: Any, file: Any, group: int, columns: Sequence[str]) -> int:
+    """Return the length in bytes of the longest string in the dictionaries of a row group, at least 1.
+
+    Each row may stand for it: of a text of 10 MB a thousand rows take one byte each in the file, and 10 GB decoded.
+
+    Raises:
+        InputError: it is longer than any text may be.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    found = []
+    for column in _used(file, group, columns):
+        # Columns within lists cannot be read as dictionaries.
+        field = file.schema_arrow.field(column.path_in_schema) if column.path_in_schema in columns else None
+        of_type = (
+            field.type.value_type if field is not None and pa.types.is_dictionary(field.type) else field and field.type
+        )
+        if field is None or not any(check(of_type) for check in strings):
+            continue
+        if column.has_dictionary_page and column.total_uncompressed_size > _BATCH_BYTES // CHUNK_ROWS:
+            found.append(field.name)
+    longest = 1
+    if found:
+        peek = pq.ParquetFile(raw, metadata=file.metadata, read_dictionary=found, pre_buffer=False, buffer_size=1 << 20)
+        first = next(peek.iter_batches(1, [group], found, use_threads=False), None)
+        for name, column in zip(found, [] if first is None else first.select(found).columns, strict=first is not None):
+            longest = max(longest, *_lengths(column.dictionary))
+            if longest > MAX_RECORD_BYTES:
+                raise InputError(_too_long(f"column {name!r} of row group {group + 1}", longest))
+    return longest
+
+
+def _lengths(strings: Any) -> list[int]:
+    """Return the lengths in bytes, at least of one. Not by pyarrow.compute, which takes 0.1 s to import."""
+    import pyarrow as pa
+
+    large = pa.types.is_large_string(strings.type) or pa.types.is_large_binary(strings.type)
+    offsets = np.frombuffer(strings.buffers()[1] or b"", np.int64 if large else np.int32)
+    lengths: list[int] = np.diff(offsets[strings.offset : strings.offset + len(strings) + 1]).tolist()
+    return lengths or [1]
 
 
 def column_values(column: pa.Array) -> list[Any]:

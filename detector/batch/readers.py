@@ -148,5 +148,6 @@ class _ChunkReader:
             if not self._batches or self._batches[-1][0] is not row.batch:
                 self._batches.append((row.batch, []))
             self._batches[-1][1].append(row.at)
-        self._characters += size or (len(row.text) if isinstance(row.text, str) else 1)
+        # A record's size has the text in it, that of Parquet's other columns has not; the greater one is near enough.
+        self._characters += size or max(row.size, len(row.text) if isinstance(row.text, str) else 1)
         self._end, self._bytes = end, done

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from detector.batch.inputs import Kind
 from detector.errors import InputError
+from detector.reading import DEFAULT_MAX_BYTES
 
 KEEP_ALL = "all"
 """What `--keep` takes for every column."""
@@ -17,7 +18,12 @@ CHUNK_ROWS = 256
 """Rows handed to a worker at once: at a millisecond or so each, the hand-over costs well below one per cent."""
 
 CHUNK_CHARACTERS = 2_000_000
-"""Characters after which a chunk is cut before it has CHUNK_ROWS: it bounds memory, whatever the texts' length."""
+"""Characters after which a chunk is cut before it has CHUNK_ROWS, those carried through included: it bounds memory."""
+
+
+MAX_RECORD_BYTES = 4 * DEFAULT_MAX_BYTES
+"""Longest line of JSONL and value of Parquet, in bytes: a text of the longest length scored, at UTF-8's four bytes a
+character."""
 
 
 class ColumnError(InputError):
@@ -102,7 +108,8 @@ class Chunk:
 class Row(NamedTuple):
     """One row on its way to a chunk; `batch` is an Arrow record batch whose row `at` is carried through.
 
-    `broken`: the file ends here, because the rest of it cannot be read.
+    `broken`: the file ends here, because the rest of it cannot be read. `size`: bytes or characters of what is carried
+    through, or of the whole record.
     """
 
     id: str | int | None
@@ -112,6 +119,7 @@ class Row(NamedTuple):
     batch: Any = None
     at: int = 0
     broken: bool = False
+    size: int = 0
 
 
 class MissingColumnError(ColumnError):

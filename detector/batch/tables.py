@@ -16,12 +16,17 @@ from detector.batch.files import Progress, may_pass, open_binary, why
 from detector.batch.inputs import COMPRESSED, Input
 from detector.batch.parquet import read_parquet
 from detector.batch.remote import is_url, name_of, plain_path
-from detector.batch.rows import ColumnError, MissingColumnError, ReadOptions, Row, check_columns, listed, plain_id
+from detector.batch.rows import (
+    MAX_RECORD_BYTES,
+    ColumnError,
+    MissingColumnError,
+    ReadOptions,
+    Row,
+    check_columns,
+    listed,
+    plain_id,
+)
 from detector.errors import InputError
-from detector.reading import DEFAULT_MAX_BYTES
-
-MAX_RECORD_BYTES = 4 * DEFAULT_MAX_BYTES
-"""Longest line of JSONL, in bytes: a text of the longest length scored, at UTF-8's four bytes a character."""
 
 _HEAD = 20  # records of the first JSONL input of which one must have the text's field: else its name is wrong
 _PAUSES = (1.0, 4.0)  # seconds before a remote file is tried again, from the row where it broke
@@ -119,8 +124,8 @@ def _json_row(line: bytes | None, where: str, options: ReadOptions) -> tuple[Row
     row_id = plain_id(record.get(options.id_column))
     if options.text_column not in record:
         message = f"{where}: no field {options.text_column!r}; its fields are {listed(record)}"
-        return Row(row_id, None, message, kept), record
-    return Row(row_id, record[options.text_column], None, kept), record
+        return Row(row_id, None, message, kept, size=len(line)), record
+    return Row(row_id, record[options.text_column], None, kept, size=len(line)), record
 
 
 def _json_type(value: Any) -> str:
@@ -204,7 +209,8 @@ def _csv_rows(
             yield Row(None, None, message)
             continue
         kept = {c: record[at] for c, at in kept_at} if kept_at else None
-        yield Row(None if id_at is None else record[id_at], record[text_at], None, kept)
+        size = sum(map(len, record))
+        yield Row(None if id_at is None else record[id_at], record[text_at], None, kept, size=size)
 
 
 def csv_header(item: Input, options: ReadOptions) -> list[str]:
