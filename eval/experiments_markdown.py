@@ -97,8 +97,10 @@ def to_markdown(result: Mapping[str, Any], sizes: Sizes, variants: Sequence[Vari
     lines += _method(result, sizes)
     for head in HEADS:
         lines += [f"## Recall at 1 % false positives, {head}", "", *_recall_table(result, titles, head), ""]
-    lines += ["## Area under the ROC curve, token head: article / single window", ""]
-    lines += [*_area_table(result), "", "## False positives and cost", "", *_cost_table(result, titles), ""]
+    for head in HEADS:
+        lines += [f"## Area under the ROC curve, {head}: article / single window", ""]
+        lines += [*_area_table(result, titles, head), ""]
+    lines += ["## False positives and cost", "", *_cost_table(result, titles), ""]
     lines += ["## Reading", ""]
     lines += [f"- **{v.name}**: {v.found}" for v in variants if v.found and v.name in ran]
     missing = [v.name for v in variants if v.name not in ran]
@@ -159,6 +161,10 @@ def _columns(result: Mapping[str, Any]) -> list[str]:
     return [t for t, n in result["sets"].items() if t in _SHORT and n >= _FEWEST]
 
 
+def _mark(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else "+" if interval[0] > 0 else "-" if interval[1] < 0 else ""
+
+
 def _recall_table(result: Mapping[str, Any], titles: Mapping[str, Variant], head: str) -> list[str]:
     columns = _columns(result)
     lines = [
@@ -166,30 +172,45 @@ def _recall_table(result: Mapping[str, Any], titles: Mapping[str, Variant], head
         "| --- | --- |" + " ---: |" * (len(columns) + 1),
     ]
     for name, figures in result["variants"].items():
-        sets = figures["heads"][head]["sets"]
+        own = figures["heads"][head]
         cells = []
-        for t in columns:
-            if t not in sets:
+        for one in (own["sets"].get(t) for t in columns):
+            if one is None:
                 cells.append("")
                 continue
-            low, high = sets[t].get("difference", (0.0, 0.0))
-            mark = "+" if low > 0 else "-" if high < 0 else ""
-            a, b = sets[t]["interval"]
-            cells.append(f"{100 * sets[t]['recall']:.0f}{mark} ({100 * a:.0f}-{100 * b:.0f})")
-        complete = all(t in sets for t in columns)
-        mean = f"{100 * np.mean([sets[t]['recall'] for t in columns]):.1f}" if complete else ""
+            low, high = one["interval"]
+            cells.append(f"{100 * one['recall']:.0f}{_mark(one.get('difference'))} ({100 * low:.0f}-{100 * high:.0f})")
         against = titles[name].against if titles[name].against != name else ""
-        lines.append(f"| {name} | {against} | {' | '.join(cells)} | {mean} |")
+        lines.append(f"| {name} | {against} | {' | '.join(cells)} | {_mean(own, columns, 'recall', 100.0, 1)} |")
     return lines
 
 
-def _area_table(result: Mapping[str, Any]) -> list[str]:
+def _mean(own: Mapping[str, Any], columns: Sequence[str], what: str, factor: float, digits: int) -> str:
+    """Return the mean over all sets with the mark of its difference, or the mark alone where sets are missing."""
+    known = own["mean_differences"].get(what)
+    mark = _mark(known["interval"] if known else None)
+    if any(t not in own["sets"] for t in columns):
+        return mark
+    return f"{factor * np.mean([own['sets'][t][what] for t in columns]):.{digits}f}{mark}"
+
+
+def _area_table(result: Mapping[str, Any], titles: Mapping[str, Variant], head: str) -> list[str]:
     columns = _columns(result)
-    lines = ["| variant | " + " | ".join(_SHORT[t] for t in columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    lines = [
+        "| variant | against | " + " | ".join(_SHORT[t] for t in columns) + " | mean |",
+        "| --- | --- |" + " ---: |" * (len(columns) + 1),
+    ]
     for name, figures in result["variants"].items():
-        sets = figures["heads"][HEADS[0]]["sets"]
-        cells = [f"{sets[t]['auc']:.3f} / {sets[t]['window_auc']:.3f}" if t in sets else "" for t in columns]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        own = figures["heads"][head]
+        cells = [
+            f"{own['sets'][t]['auc']:.3f}{_mark(own['sets'][t].get('auc_difference'))} / "
+            f"{own['sets'][t]['window_auc']:.3f}"
+            if t in own["sets"]
+            else ""
+            for t in columns
+        ]
+        against = titles[name].against if titles[name].against != name else ""
+        lines.append(f"| {name} | {against} | {' | '.join(cells)} | {_mean(own, columns, 'auc', 1.0, 3)} |")
     return lines
 
 

@@ -25,6 +25,8 @@ from train.screen import SPUN
 VARIANTS = Path(__file__).parent / "experiments.toml"
 TARGET = 0.01
 HEADS = ("token head", "kind head")
+MEAN = "mean"
+Interval = tuple[float, float]
 Floats = NDArray[np.float64]
 
 
@@ -173,17 +175,34 @@ class Table:
         own = {int(i): limits[1 - h] for h, half in enumerate(self.halves) for i in half}
         return {t: (sum(scores[i] > own[int(i)] for i in rows), len(rows)) for t, rows in self.human_rows.items()}
 
-    def differences(self, ours: Floats, theirs: Floats, tables: Sequence[str]) -> dict[str, tuple[float, float]]:
-        """Return the 95 % interval of the difference in recall for each set, texts of both sides resampled in pairs."""
+    def differences(self, ours: Floats, theirs: Floats, tables: Sequence[str]) -> dict[str, dict[str, Interval]]:
+        """Return 95 % intervals of the difference in recall and in area, for each set and for the mean over `tables`.
+
+        Texts of both sides are resampled, the same for both variants and for all sets.
+        """
         rng = np.random.default_rng(self.sizes.seed)
-        drawn: dict[str, list[float]] = {t: [] for t in tables}
-        for _ in range(self.sizes.bootstrap):
-            halves = [half[rng.integers(0, len(half), len(half))] for half in self.halves]
-            for table in tables:
-                rows = self.rows[table]
-                chosen = rows[rng.integers(0, len(rows), len(rows))]
-                drawn[table].append(recall(ours, chosen, halves) - recall(theirs, chosen, halves))
-        return {t: (float(np.quantile(v, 0.025)), float(np.quantile(v, 0.975))) for t, v in drawn.items()}
+        count = self.sizes.bootstrap
+        halves = [[half[rng.integers(0, len(half), len(half))] for half in self.halves] for _ in range(count)]
+        weights = np.stack([np.bincount(np.concatenate(h), minlength=len(self.judged))[self.human] for h in halves])
+        recalls, areas = {}, {}
+        for table in tables:
+            rows = self.rows[table]
+            drawn = rng.integers(0, len(rows), (count, len(rows)))
+            recalls[table] = np.array(
+                [recall(ours, rows[d], h) - recall(theirs, rows[d], h) for d, h in zip(drawn, halves, strict=True)]
+            )
+            better = [
+                (s[rows][:, None] > s[self.human]) + 0.5 * (s[rows][:, None] == s[self.human]) for s in (ours, theirs)
+            ]
+            per_text = (better[0] - better[1]) @ weights.T / weights.sum(axis=1)  # shape (texts, resamples)
+            areas[table] = np.take_along_axis(per_text, drawn.T, axis=0).mean(axis=0)
+        found = {}
+        for name, values in (("recall", recalls), ("auc", areas)):
+            everything = {**values, MEAN: np.mean(list(values.values()), axis=0)} if values else {}
+            found[name] = {
+                t: (float(np.quantile(v, 0.025)), float(np.quantile(v, 0.975))) for t, v in everything.items()
+            }
+        return found
 
 
 def area(scores: Floats, human: NDArray[np.int64], rows: NDArray[np.int64]) -> float:
@@ -209,6 +228,7 @@ def measure(
             values = own.articles[head]
             unseen = [t for t in table.spun if table.is_unseen(variant, t)]
             row: dict[str, Any] = {}
+            means: dict[str, Any] = {}
             for t in unseen:
                 found = recall(values, table.rows[t], table.halves)
                 n = len(table.rows[t])
@@ -223,12 +243,16 @@ def measure(
             if variant.against in scores and variant.against != variant.name:
                 other = next(v for v in variants if v.name == variant.against)
                 both = [t for t in unseen if table.is_unseen(other, t)]
-                intervals = table.differences(values, scores[variant.against].articles[head], both)
-                for t, interval in intervals.items():
-                    row[t]["difference"] = interval
+                found_intervals = table.differences(values, scores[variant.against].articles[head], both)
+                for t in both:
+                    row[t] |= {
+                        k: found_intervals[f][t] for k, f in (("difference", "recall"), ("auc_difference", "auc"))
+                    }
+                means = {f: {"sets": both, "interval": i[MEAN]} for f, i in found_intervals.items() if i}
             false = table.false_positives(values)
             figures["heads"][head] = {
                 "sets": row,
+                "mean_differences": means,
                 "human": {t: [int(k), n] for t, (k, n) in false.items()},
                 "others": {t: recall(values, table.rows[t], table.halves) for t in table.others},
             }

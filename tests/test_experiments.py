@@ -14,7 +14,7 @@ import pytest
 from detector.errors import InputError
 from detector.results import KINDS
 from eval import experiments_markdown, swaps
-from eval.experiments_report import VARIANTS, Judged, Table, read_variants, recall, threshold
+from eval.experiments_report import VARIANTS, Judged, Table, area, read_variants, recall, threshold
 from tests.tiny_encoder import TOKENIZER, write_encoder
 from tests.tiny_model import article, make_document, spinner, tiny
 from train.corpora import Document
@@ -68,10 +68,14 @@ def test_recall_differences_and_false_positives_are_those_of_the_scores() -> Non
     bad = np.concatenate([rng.random(400), rng.random(60)])
     assert recall(good, table.rows["spun/x"], table.halves) == 1.0
     assert recall(bad, table.rows["spun/x"], table.halves) < 0.1
-    low, high = table.differences(good, bad, ["spun/x"])["spun/x"]
-    assert 0.8 < low <= high <= 1.0
-    low, high = table.differences(good, good, ["spun/x"])["spun/x"]
-    assert low == high == 0.0
+    found = table.differences(good, bad, ["spun/x"])
+    assert found["recall"]["spun/x"] == found["recall"]["mean"], "one set is its own mean"
+    assert 0.8 < found["recall"]["spun/x"][0] <= found["recall"]["spun/x"][1] <= 1.0
+    low, high = found["auc"]["spun/x"]
+    rows = table.rows["spun/x"]
+    assert low < area(good, table.human, rows) - area(bad, table.human, rows) < high
+    same = table.differences(good, good, ["spun/x"])
+    assert same["recall"]["spun/x"] == same["auc"]["spun/x"] == (0.0, 0.0)
     flagged, n = table.false_positives(good)["human/a"]
     assert n == 400
     assert flagged <= 12
