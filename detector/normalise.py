@@ -21,6 +21,7 @@ from detector import lookalikes as look
 from detector.gate import FUNCTION_WORDS
 from detector.mojibake import SUSPECT, find_mojibake
 from detector.spaced import Splitter, find_gaps, maybe_spaced
+from detector.typography import mixed_marks
 
 _Map = NDArray[np.int64]
 _Codes = NDArray[np.uint32]
@@ -56,7 +57,6 @@ _EVIDENCE_WORDS = 4000  # words looked at for it
 _MIN_STYLED = 5  # letters; a formula has fewer, a styled word more
 _MIN_SPACED = 12  # letters; one word set apart is emphasis
 _MIN_SOFT_HYPHENS = 3  # in words; a page has few left over, if any
-_MIN_APOSTROPHES = 3  # of a kind that no keyboard gives; one can be a slip
 _MAX_PASSES = 6  # found by the property tests: two suffice for what occurs, four for what can be made up
 
 
@@ -359,7 +359,6 @@ _BD = "".join(map(re.escape, sorted(look.BIDI)))
 _ZERO_WIDTH_IN_WORD = re.compile(rf"(?<=[^\W_])[{_ZW}]|(?<=[\s\S])[{_ZW}](?=[^\W_])")
 _BIDI_IN_WORD = re.compile(rf"(?<=[^\W_])[{_BD}]|[{_BD}](?=[^\W_])")
 _SOFT_IN_WORD = re.compile("(?<=[^\\W_])\u00ad(?=[^\\W_])")
-_ODD_APOSTROPHE = re.compile(rf"(?<=[^\W\d_])[{look.ODD_APOSTROPHES}`](?=[^\W\d_])")
 _BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
 _ASCII_BYTES = bytes(range(128))
 
@@ -414,11 +413,10 @@ def _one_pass(text: str, splitter: Splitter | None, warnings: set[str]) -> tuple
         text, step = _join(pieces, text)
         to_original = _compose(to_original, step)
         present = _non_ascii(text)
-    if not present.isdisjoint(look.ODD_APOSTROPHES) or "`" in text:
-        if sum(1 for _ in _ODD_APOSTROPHE.finditer(text)) >= _MIN_APOSTROPHES:
-            warnings.add("fancy_quotes")
-        if "`" in text:
-            text = _BACKTICK.sub("'", text)
+    if mixed_marks(text, present):
+        warnings.add("fancy_quotes")
+    if "`" in text:
+        text = _BACKTICK.sub("'", text)
     # Before odd spaces become plain ones: the kind of space may be all that parts words from letters.
     if maybe_spaced(text if present.isdisjoint(look.ODD_SPACES) else _spaces_plain(text)):
         gaps, letters = find_gaps(text, splitter)

@@ -229,6 +229,29 @@ def test_apostrophes_of_all_kinds_are_one() -> None:
     assert normalise("``quoted'' `x`").text == "``quoted'' `x`"
 
 
+MANY_SPACES = "it is said to be so, as\u00a0all\u00a0of\u00a0us\u00a0know\u00a0by now"
+
+
+@pytest.mark.parametrize(
+    ("text", "warns"),
+    [
+        ("\u201cIt\u2019s the mayor\u2019s,\u201d she said \u2014 and \u2018no one\u2019s\u2019 but ours\u2026", False),
+        ("It\u00b4s the mayor\u00b4s.", False),  # typed so by some: two are no mix
+        ("It\u00b4s the mayor's and no one\u02bcs.", True),
+        ("It\u02bcs the mayor\u2032s.", True),
+        ("a well\u2010known face, a well\u2010meant word", False),  # as some journals print it
+        ("a well\u2010known face, a well\u2011meant word", True),
+        ("\u201cHere\u201d and \u201ethere\u201c", False),
+        ("\u201cHere\u201d and \u201ethere\u00bb", True),
+        (MANY_SPACES, False),  # as editors of web pages leave them
+        (MANY_SPACES + ", and it`s well", True),
+        (MANY_SPACES.replace(" ", "\u00a0") + ", and it`s well", False),  # all spaces: a whole page set so
+    ],
+)
+def test_marks_that_nobody_mixes_are_named(text: str, warns: bool) -> None:
+    assert normalise(text).warnings == (("fancy_quotes",) if warns else ())
+
+
 @pytest.mark.parametrize(
     ("garbled", "mended"),
     [
