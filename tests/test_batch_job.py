@@ -82,6 +82,10 @@ def read_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_bytes().decode().split("\n")[:-1]]
 
 
+def read_rows(path: Path) -> list[dict]:
+    return read_lines(path) if path.suffix == ".jsonl" else pq.read_table(path).to_pylist()
+
+
 def run(
     detector: SpinDetector, *inputs: object, output: Path, watcher: Watcher | None = None, **options: Any
 ) -> Summary:
@@ -468,6 +472,28 @@ def test_command_from_standard_input(tmp_path: Path, detector: SpinDetector, tex
     assert re.search(rf"detect-spin-batch: {len(texts)} rows: .* written to out\.jsonl\n$", done.stderr.decode())
     assert SECRET.encode() not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_with_text_the_offsets_point_into_the_text_of_the_row(tmp_path: Path, ending: str, workers: int):
+    """Of a page that is the article, which nobody else could cut out the same way."""
+    spun = next(d.text for d in tiny().documents if d.table == "spun/wild")
+    paragraphs = "".join(f"<p>{p}</p>" for p in spun.split("\n\n"))
+    page = f"<html><body><nav>Home</nav><article>{paragraphs}</article></body></html>"
+    write_rows(tmp_path / "a.jsonl", [page, None, "<p>Short.</p>"])
+    arguments = ("a.jsonl", "missing.jsonl", "-o", f"o.{ending}", "--html", "--workers", workers)
+    assert batch(*arguments, cwd=tmp_path).returncode == ExitCode.SOME_FAILED
+    without = read_rows(tmp_path / f"o.{ending}")
+    batch(*arguments, "--with-text", "--keep", "id", cwd=tmp_path)
+    rows = read_rows(tmp_path / f"o.{ending}")
+    assert [{k: v for k, v in row.items() if k not in ("text", "input_id")} for row in rows] == without
+    assert rows[0]["text"].startswith(spun[:40]) and "<p>" not in rows[0]["text"]
+    spans = [part for key in ("spans", "segments") for part in rows[0][key]]
+    assert spans and all(s["text"] == rows[0]["text"][s["start"] : s["end"]] for s in rows[0]["spans"])
+    assert [row.get("text") for row in rows[1:]] == ["", "Short.", None]
+    done = batch(*arguments, "--with-text", "--keep", "text", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE and b"writes the column text already" in done.stderr
 
 
 def test_exit_statuses(tmp_path: Path, texts: list[str]):

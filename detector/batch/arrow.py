@@ -23,7 +23,8 @@ class SpinScorer:
     `model`, `operating_point`: as for `SpinDetector.load`; the model is opened here, once. `text_column`: strings;
     null and other types give `not_scored`. `id_column`: None for `id` where the table has one. `source_column`: what
     becomes `source`; None for null. `keep`: columns carried through, or `("all",)`. `html`: the texts are HTML pages.
-    `spun_only`: leave out rows of another verdict. `spans`: False for an empty list of spans.
+    `spun_only`: leave out rows of another verdict. `spans`: False for an empty list of spans. `with_text`: add the
+    text that the offsets point into, as `text`.
 
     Thread-safe. Pickles as its settings: the copy opens the model where it is, and refuses another one.
 
@@ -47,6 +48,7 @@ class SpinScorer:
         html: bool = False,
         spun_only: bool = False,
         spans: bool = True,
+        with_text: bool = False,
     ) -> None:
         self._settings: dict[str, Any] = {
             "model": None if model is None else str(model),
@@ -58,6 +60,7 @@ class SpinScorer:
             "html": html,
             "spun_only": spun_only,
             "spans": spans,
+            "with_text": with_text,
         }
         self._open()
 
@@ -132,10 +135,11 @@ class SpinScorer:
         integer_ids = pa.types.is_integer(of_id) and of_id != pa.uint64()
         carried = [schema.field(name).with_nullable(True).remove_metadata() for name in keep]
         carried = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in carried]
-        made = output_schema(pa.schema(carried), integer_ids)
+        made = output_schema(pa.schema(carried), integer_ids, settings["with_text"])
         if len(set(made.names)) < len(made.names):
             raise ColumnError("two columns would have the same name in the output; keep fewer columns")
-        return OutputForm("parquet", settings["spun_only"], settings["spans"], made), row_id, keep
+        form = OutputForm("parquet", settings["spun_only"], settings["spans"], made, settings["with_text"])
+        return form, row_id, keep
 
 
 def _column(table: pa.Table, name: str) -> list[Any]:

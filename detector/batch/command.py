@@ -113,6 +113,9 @@ def _check_delimiter(_context: click.Context, _parameter: click.Parameter, value
 @click.option("--spun-only", is_flag=True, help="Write only rows with the verdict spun; the summary counts the others.")
 @click.option("--no-spans", is_flag=True, help="Leave the list of phrases empty, for a smaller output.")
 @click.option(
+    "--with-text", is_flag=True, help="Add the text that the offsets point into, as `text`: of a page the article."
+)
+@click.option(
     "--encoding",
     metavar="NAME",
     default=None,
@@ -177,6 +180,7 @@ def command(
     html: bool,
     spun_only: bool,
     no_spans: bool,
+    with_text: bool,
     encoding: str | None,
     delimiter: str | None,
     workers: int | None,
@@ -197,14 +201,20 @@ def command(
         raise click.UsageError("--resume keeps what an interrupted job finished, --restart throws it away; give one")
     if len(set(keep)) < len(keep) or ("all" in keep and len(keep) > 1):
         raise click.BadParameter("name each column once, or only all", param_hint="--keep")
+    if with_text and {"text", "all"} & set(keep):
+        raise click.BadParameter("--with-text writes the column text already; name other columns", param_hint="--keep")
     set_up_logging(PROGRAM, verbose, quiet)
-    from detector.batch.job import JobError, JobOptions, run_job
-    from detector.batch.pool import use_one_thread, use_system_memory
-    from detector.batch.remote import is_url, local_path
-    from detector.batch.rows import ColumnError, ReadOptions
+    from detector.batch.pool import Pool, use_one_thread, use_system_memory
 
     use_one_thread()
     use_system_memory()
+    workers = workers or _usable_cores()
+    # A process takes as long to start as all that is imported and looked at here: they do it side by side.
+    pool = click.get_current_context().with_resource(Pool(workers, model, operating_point)) if workers > 1 else None
+    from detector.batch.job import JobError, JobOptions, run_job
+    from detector.batch.remote import is_url, local_path
+    from detector.batch.rows import ColumnError, ReadOptions
+
     output = local_path(output)
     if work_dir is not None and not is_url(output):
         raise click.BadParameter("only for an output at a URL; others keep it beside them", param_hint="--work-dir")
@@ -224,17 +234,18 @@ def command(
         operating_point=operating_point,
         spun_only=spun_only,
         spans=not no_spans,
-        workers=workers or _usable_cores(),
+        workers=workers,
         checkpoint_rows=checkpoint_rows,
         resume=resume,
         restart=restart,
         upload_to=output if is_url(output) else None,
+        with_text=with_text,
     )
     bar = not (no_progress or quiet) and is_terminal(sys.stderr)
     watcher = _Bar() if bar else _Log(quiet)
     try:
         with watcher.showing():
-            done = run_job(options, watcher)
+            done = run_job(options, watcher, pool=pool)
     except ModelError as error:
         complain(PROGRAM, str(error))
         return ExitCode.MODEL

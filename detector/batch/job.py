@@ -62,6 +62,7 @@ class JobOptions:
     resume: bool = False
     restart: bool = False
     upload_to: str | None = None
+    with_text: bool = False
 
     @property
     def output_name(self) -> str:
@@ -69,10 +70,11 @@ class JobOptions:
         return name_of(str(self.output) if self.upload_to is None else self.upload_to)
 
 
-def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = None) -> Summary:
+def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = None, pool: Pool | None = None) -> Summary:
     """Score all inputs into the output and return the summary.
 
     `detector`: scores in this process instead of the model that the options name (which then must be one worker).
+    `pool`: processes that were started with the options' model, operating point and number of workers; closed here.
 
     Raises:
         JobError: the output cannot be written, or there is an interrupted job that does not fit; nothing was changed.
@@ -108,10 +110,10 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
         raise JobError(f"{display_name(str(target.parent))}: no such folder for the output; make it first")
     schema = None
     if output_format == "parquet":
-        schema = output_schema(*kept_schema(_find(options.inputs), options.read))
+        schema = output_schema(*kept_schema(_find(options.inputs), options.read), options.with_text)
         if len(set(schema.names)) < len(schema.names):
             raise JobError("two columns would have the same name in the output; keep fewer columns")
-    form = OutputForm(output_format, options.spun_only, options.spans, schema)
+    form = OutputForm(output_format, options.spun_only, options.spans, schema, options.with_text)
     inputs, total_bytes, digest = _survey(_find(options.inputs), options.upload_to or target)
     journal = Journal(folder, form)
     try:
@@ -127,8 +129,8 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
     chunks = read_chunks(find_inputs(options.inputs), options.read, journal.position)
     done, wrong_usage = False, False
     try:
-        with _scoring(options, detector, model_id, form) as scored_of:
-            for chunk, scored in scored_of(chunks):
+        with _scoring(options, detector, pool) as scored_of:
+            for chunk, scored in scored_of(chunks, form, model_id):
                 journal.add(chunk, scored, options.checkpoint_rows)
                 for complaint in scored.complaints:
                     watcher.complain(complaint)
@@ -214,19 +216,20 @@ def _fingerprint(
         "output": output_format if options.upload_to is None else f"{output_format} at {options.output_name}",
         "spun_only": options.spun_only,
         "spans": options.spans,
+        "with_text": options.with_text,
     }
 
 
 @contextlib.contextmanager
 def _scoring(
-    options: JobOptions, detector: Scorer | None, model_id: str, form: OutputForm
-) -> Iterator[Callable[[Iterable[Chunk]], Iterator[tuple[Chunk, ScoredRows]]]]:
+    options: JobOptions, detector: Scorer | None, pool: Pool | None
+) -> Iterator[Callable[[Iterable[Chunk], OutputForm, str], Iterator[tuple[Chunk, ScoredRows]]]]:
     """Give a function that scores chunks, in order, here or in worker processes."""
     if detector is not None:
         loaded = detector
-        yield lambda chunks: ((chunk, score_rows(loaded, chunk.rows, form)) for chunk in chunks)
+        yield lambda chunks, form, _: ((chunk, score_rows(loaded, chunk.rows, form)) for chunk in chunks)
         return
-    pool = Pool(options.workers, (options.model, model_id, options.operating_point, form), form)
+    pool = pool or Pool(options.workers, options.model, options.operating_point)
     at_once = True
     try:
         yield pool.scored

@@ -200,7 +200,7 @@ class Journal:
             self._lock.close()
 
 
-_SHOWN = frozenset({"version", "model", "operating_point", "threshold", "output", "spun_only", "spans"})
+_SHOWN = frozenset({"version", "model", "operating_point", "threshold", "output", "spun_only", "spans", "with_text"})
 
 
 def _write_durably(path: Path, content: bytes) -> None:

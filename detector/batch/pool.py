@@ -11,37 +11,36 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from detector.batch.rows import Chunk, Rows
-from detector.batch.scoring import ScoredRows, Scorer, finish, place, score_row, score_rows
-from detector.batch.summary import JobError
-from detector.batch.writers import OutputForm
 from detector.errors import ModelError
-from detector.operating_point import OperatingPoint
-from detector.results import Failed, SpinResult
+
+if TYPE_CHECKING:  # importing them takes longer than starting a process, which can import them meanwhile
+    from detector.batch.rows import Chunk, Rows
+    from detector.batch.scoring import ScoredRows, Scorer
+    from detector.batch.writers import OutputForm
+    from detector.operating_point import OperatingPoint
+    from detector.render import Entry
 
 logger = logging.getLogger(__name__)
 
 
 _detector: Scorer | None = None  # of this worker process
-_form: OutputForm | None = None
 _problem: Exception | None = None  # why it cannot score
 _PATIENCE_S = 3.0  # for a broken executor to end by itself: it takes hundredths of a second unless it hangs
 
 
-def _start_worker(model: str | None, model_id: str, operating_point: str | OperatingPoint, form: OutputForm) -> None:
-    global _detector, _form, _problem
+def _start_worker(model: str | None, operating_point: str | OperatingPoint) -> None:
+    global _detector, _problem
     # Ctrl-C goes to the whole group of processes; the main one decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from detector import SpinDetector
-
     try:
-        _detector, _form = SpinDetector.load(model, operating_point=operating_point), form
-        if _detector.model_id != model_id:
-            raise ModelError(f"the model changed while the job started: {_detector.model_id}, not {model_id}")
+        import detector.batch.scoring  # noqa: F401 - here rather than with the first rows
+        from detector import SpinDetector
+
+        _detector = SpinDetector.load(model, operating_point=operating_point)
     except Exception as error:  # raised here it would only be printed
         _problem = error
 
@@ -72,24 +71,28 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _score_in_worker(rows: Rows) -> ScoredRows:
-    detector = _of_this_worker()
-    assert _form is not None
-    return score_rows(detector, rows, _form)
+def _score_in_worker(rows: Rows, form: OutputForm, model_id: str) -> ScoredRows:
+    from detector.batch.scoring import score_rows
+
+    return score_rows(_of_this_worker(model_id), rows, form)
 
 
-def _score_one_in_worker(rows: Rows, i: int) -> SpinResult | Failed:
-    return score_row(_of_this_worker(), rows, i)
+def _score_one_in_worker(rows: Rows, i: int, model_id: str) -> Entry:
+    from detector.batch.scoring import score_row
+
+    return score_row(_of_this_worker(model_id), rows, i)
 
 
 def _ready() -> bool:
-    return _of_this_worker() is not None
+    return _detector is not None
 
 
-def _of_this_worker() -> Scorer:
+def _of_this_worker(model_id: str) -> Scorer:
     if _problem is not None:
         raise _problem
     assert _detector is not None
+    if _detector.model_id != model_id:
+        raise ModelError(f"the model changed while the job started: {_detector.model_id}, not {model_id}")
     return _detector
 
 
@@ -124,24 +127,27 @@ def _end_dead(executor: ProcessPoolExecutor) -> None:
 class Pool:
     """Worker processes; results come in the order of the chunks, and a worker that dies takes one row with it."""
 
-    def __init__(self, workers: int, start: tuple[Any, ...], form: OutputForm) -> None:
+    def __init__(self, workers: int, model: str | None, operating_point: str | OperatingPoint) -> None:
+        """Start the first process; it opens the model while the caller looks at its inputs."""
         self._workers = workers
-        self._start = start
-        self._form = form
+        self._start = (model, operating_point)
         self._window = 2 * workers + 2  # chunks under way: enough to keep all busy behind a slow one
         self._others = set(multiprocessing.active_children())  # not ours to end
         self._executor = self._new(workers)
+        _submit(self._executor, _ready)
 
     def _new(self, workers: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # fork copies threads' locks, and Windows has only this
         return ProcessPoolExecutor(workers, context, _start_worker, self._start)
 
-    def scored(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, ScoredRows]]:
+    def scored(self, chunks: Iterable[Chunk], form: OutputForm, model_id: str) -> Iterator[tuple[Chunk, ScoredRows]]:
         """Yield each chunk with what became of it, in order; a few are read ahead for each worker.
 
         Raises:
+            ModelError: the processes have opened another model than `model_id`.
             JobError: the processes die before they score anything.
         """
+        self._job = (form, model_id)
         pending: deque[tuple[Chunk, Future[ScoredRows]]] = deque()
         for chunk in chunks:
             pending.append((chunk, self._submit(chunk)))
@@ -152,7 +158,7 @@ class Pool:
 
     def _submit(self, chunk: Chunk) -> Future[ScoredRows]:
         try:
-            return _submit(self._executor, _score_in_worker, chunk.rows)
+            return _submit(self._executor, _score_in_worker, chunk.rows, *self._job)
         except BrokenProcessPool as error:
             failed: Future[ScoredRows] = Future()
             failed.set_exception(error)
@@ -174,7 +180,12 @@ class Pool:
         return chunk, scored
 
     def _one_by_one(self, rows: Rows) -> ScoredRows:
-        outcomes: list[SpinResult | Failed] = []
+        from detector.batch.scoring import finish, place
+        from detector.batch.summary import JobError
+        from detector.results import Failed
+
+        form, model_id = self._job
+        outcomes: list[Entry] = []
         executor: ProcessPoolExecutor | None = None
         try:
             for i in range(len(rows)):
@@ -188,7 +199,7 @@ class Pool:
                             "What was finished is kept: try again with --workers 1 --resume"
                         ) from error
                 try:
-                    outcomes.append(_submit(executor, _score_one_in_worker, rows, i).result())
+                    outcomes.append(_submit(executor, _score_one_in_worker, rows, i, model_id).result())
                 except BrokenProcessPool:
                     _end_dead(executor)
                     executor = None
@@ -197,10 +208,16 @@ class Pool:
         finally:
             if executor is not None:
                 executor.shutdown(wait=True, cancel_futures=True)
-        return finish(outcomes, rows, self._form)
+        return finish(outcomes, rows, form)
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close(at_once=True)
 
     def close(self, *, at_once: bool) -> None:
-        """End the processes; `at_once`, without waiting for what they are doing."""
+        """End the processes; `at_once`, without waiting for what they are doing. May be called again."""
         if at_once:
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()

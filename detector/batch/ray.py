@@ -40,6 +40,7 @@ def score_files(
     operating_point: str | Path | OperatingPoint = "balanced",
     spun_only: bool = False,
     spans: bool = True,
+    with_text: bool = False,
     resume: bool = False,
     restart: bool = False,
     ray_remote_args: Mapping[str, Any] | None = None,
@@ -82,12 +83,12 @@ def score_files(
     shards = split_inputs(found)
     schema = None
     if output_format == "parquet":
-        schema = output_schema(*kept_schema(found, options))
+        schema = output_schema(*kept_schema(found, options), with_text)
         if len(set(schema.names)) < len(schema.names):
             raise JobError("two columns would have the same name in the output; keep fewer columns")
     job = ShardJob(
         output=output if is_url(output) else str(Path(output).resolve()),
-        form=OutputForm(output_format, spun_only, spans, schema),
+        form=OutputForm(output_format, spun_only, spans, schema, with_text),
         read=options,
         model=None if model is None else str(Path(model).resolve() if Path(model).is_dir() else model),
         model_id=detector.model_id,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from detector.batch.files import read_file_text
 from detector.batch.rows import FileText, Rows
 from detector.batch.summary import Counts
-from detector.batch.writers import OutputForm, encode
+from detector.batch.writers import TEXT_FIELD, OutputForm, encode
 from detector.errors import InputError
 from detector.reading import extract_html
+from detector.render import Entry, Scored
 from detector.results import Failed, SpinResult, Verdict
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def score_rows(detector: Scorer, rows: Rows, form: OutputForm) -> ScoredRows:
     return finish([score_row(detector, rows, i) for i in range(len(rows))], rows, form)
 
 
-def finish(outcomes: list[SpinResult | Failed], rows: Rows, form: OutputForm) -> ScoredRows:
+def finish(outcomes: list[Entry], rows: Rows, form: OutputForm) -> ScoredRows:
     """Put the outcomes of all rows of a chunk together."""
     counts = Counts()
     complaints: list[str] = []
@@ -54,13 +55,20 @@ def finish(outcomes: list[SpinResult | Failed], rows: Rows, form: OutputForm) ->
             if len(complaints) < _COMPLAINTS_PER_CHUNK:
                 complaints.append(outcome.error)
         else:
-            counts.add_result(outcome)
+            counts.add_result(outcome.result)
     counts.written = counts.verdicts[Verdict.SPUN.value] if form.spun_only else counts.rows
-    piece = encode([outcome.to_dict() for outcome in outcomes], form, rows.kept, rows.table)
+    piece = encode([_record(outcome, form) for outcome in outcomes], form, rows.kept, rows.table)
     return ScoredRows(piece, counts, tuple(complaints))
 
 
-def score_row(detector: Scorer, rows: Rows, i: int) -> SpinResult | Failed:
+def _record(outcome: Entry, form: OutputForm) -> dict[str, Any]:
+    if isinstance(outcome, Failed):
+        return outcome.to_dict()
+    record = outcome.result.to_dict()
+    return {**record, TEXT_FIELD: outcome.text} if form.with_text else record
+
+
+def score_row(detector: Scorer, rows: Rows, i: int) -> Entry:
     """Return what becomes of one row; never raises for what is in it."""
     source, row_id, error = rows.sources[i], rows.ids[i], rows.errors[i]
     if error is not None:
@@ -71,7 +79,8 @@ def score_row(detector: Scorer, rows: Rows, i: int) -> SpinResult | Failed:
             text = read_file_text(text)
         elif rows.html and isinstance(text, str) and text.strip():
             text = extract_html(text, place(rows, i))
-        return detector.score(text, id=row_id, source=source)
+        result = detector.score(text, id=row_id, source=source)
+        return Scored(result, text if isinstance(text, str) else "")
     except InputError as caught:
         return Failed(source, str(caught), row_id)
     except Exception as caught:  # a bug, or memory ran out: the other rows must still be scored

@@ -242,4 +242,5 @@ def fingerprint(job: ShardJob, threshold: float, operating_point: str, found: It
         "output": job.form.format,
         "spun_only": job.form.spun_only,
         "spans": job.form.spans,
+        "with_text": job.form.with_text,
     }

@@ -32,6 +32,9 @@ RESULT_FIELDS = (
 )
 """Columns of the output in their order; `error` is set for rows that failed, and in JSONL absent from the others."""
 
+TEXT_FIELD = "text"
+"""Column for the text that the offsets point into, behind the others."""
+
 ROW_GROUP_ROWS = 8192
 """Rows of a Parquet row group: some 20 MB of results, and few enough to be skipped over by readers that filter."""
 
@@ -46,15 +49,17 @@ class OutputForm:
     """What rows look like. `schema`: of Parquet output, from `output_schema`; None for JSONL.
 
     `spun_only`: rows of another verdict, and failed ones, are left out. `spans`: False leaves the list of spans empty.
+    `with_text`: records may have the text that their offsets point into, as `TEXT_FIELD`; the schema then has it.
     """
 
     format: Format
     spun_only: bool = False
     spans: bool = True
     schema: pa.Schema | None = None
+    with_text: bool = False
 
 
-def output_schema(kept: pa.Schema, integer_ids: bool) -> pa.Schema:
+def output_schema(kept: pa.Schema, integer_ids: bool, with_text: bool = False) -> pa.Schema:
     """Return the schema of Parquet output with the columns carried through behind the result's."""
     import pyarrow as pa
 
@@ -74,7 +79,8 @@ def output_schema(kept: pa.Schema, integer_ids: bool) -> pa.Schema:
         "ignored": pa.list_(pa.struct([*offsets, ("why", text)])),
         "warnings": pa.list_(text),
     }
-    fields = [pa.field(name, types.get(name, text)) for name in RESULT_FIELDS]
+    names = (*RESULT_FIELDS, TEXT_FIELD) if with_text else RESULT_FIELDS
+    fields = [pa.field(name, types.get(name, text)) for name in names]
     return pa.schema([*fields, *(f.with_name(carried_name(f.name)) for f in kept)])
 
 
@@ -103,7 +109,7 @@ def encode(
         if table is not None:
             kept = _as_dicts(table)
         return _lines(records, kept or [], chosen)
-    return _batch(records, kept, table, chosen, form.schema)
+    return _batch(records, kept, table, chosen, form)
 
 
 def _lines(records: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]], chosen: Iterable[int]) -> bytes:
@@ -149,18 +155,20 @@ def _batch(
     kept: Sequence[dict[str, Any]] | None,
     table: bytes | None,
     chosen: Iterable[int],
-    schema: Any,
+    form: OutputForm,
 ) -> bytes:
     import pyarrow as pa
 
-    result_schema = pa.schema([schema.field(i) for i in range(len(RESULT_FIELDS))])
+    schema: Any = form.schema
+    own = len(RESULT_FIELDS) + form.with_text
+    result_schema = pa.schema([schema.field(i) for i in range(own)])
     integer_ids = pa.types.is_integer(schema.field("id").type)
     rows = [_row(records[i], integer_ids) for i in chosen]
     try:
         columns = to_table(rows, result_schema).columns
     except UnicodeEncodeError:
         columns = to_table([_without_surrogates(r) for r in rows], result_schema).columns
-    carried = list(schema)[len(RESULT_FIELDS) :]
+    carried = list(schema)[own:]
     if carried:
         indices = to_array(list(chosen), pa.int64())
         read = pa.ipc.open_stream(table).read_all() if table is not None else None
