@@ -23,6 +23,7 @@ WIDEST = 0.9  # quantile of the lines' lengths that is taken for the width: a he
 MIN_WRAPPED = 0.4  # share of unfinished lines into which the first word of the next one would not have fitted
 NARROW = 36  # characters; hardly anything is wrapped at less, and free verse mostly stays below
 MIN_WRAPPED_NARROW = 0.7
+SURELY_WRAPPED = 0.75  # at which capitals are names; own verse and lyrics of such width have at most 0.57
 MAX_CAPITALS = 0.6  # share of unfinished lines before a capital: in verse often all, in prose names and titles
 MIN_CUES = 0.2  # share of lines with a time; subtitles have one to three lines of text for each
 MAX_CUE_LINE = 15  # words a line: entries of a live blog have times too, and are longer
@@ -106,4 +107,6 @@ def _is_verse(lines: Sequence[str], words: Sequence[int], total: int) -> bool:
             filled += len(line) + 1 + len(following.partition(" ")[0]) > width
             capitals += following[0].isupper()
     wrapped = MIN_WRAPPED if width > NARROW else MIN_WRAPPED_NARROW
-    return filled < wrapped * open_ends or capitals > MAX_CAPITALS * open_ends
+    if filled < wrapped * open_ends:
+        return True
+    return capitals > MAX_CAPITALS * open_ends and (width <= NARROW or filled < SURELY_WRAPPED * open_ends)

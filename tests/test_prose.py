@@ -62,3 +62,20 @@ def test_a_verse_or_a_menu_within_an_article_changes_nothing():
 @given(st.text(st.sampled_from("ab \n.:-|,;1\t{}#"), max_size=400))
 def test_no_text_raises(text):
     assert find_layout(text) is None or isinstance(find_layout(text), Layout)
+
+
+def test_wire_copy_whose_lines_begin_with_names_is_prose():
+    text = """
+The council said that Alderman Pratt will meet the mayors of
+Northwick and Southwick in June to talk about the line from
+Harrow Bridge to the coast, which the Ministry closed after
+Easter. The announcement said that he would travel by way of
+Marlow and see the works that have been built there since
+October. Later in the month he is to go to the meeting with
+Mrs Ondine Hartwell, who speaks for those who live close to
+Ruane Water, and then to the long hearing before Sir Edward
+Brigby in London before he returns home on the first of
+July.""".strip()
+    assert find_layout(text) is None
+    # Set as verse the same capitals are what they mostly are.
+    assert find_layout(text.replace(" and ", "\nAnd ").replace(" the ", "\nThe ")) is Layout.VERSE
