@@ -18,6 +18,7 @@ from detector.errors import MissingExtraError
 from eval.blocks import Picture
 from eval.judging import NOT_SCORED, Judged
 from eval.metrics import AUPRC_PREVALENCE, FPR_TARGETS, Floats, roc_points
+from eval.reliability import MIXES
 from eval.suite import Item
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -165,8 +166,9 @@ def reliability(systems: Mapping[str, tuple[Judged, Json]], path: Path) -> Pictu
     axes.grid(color="0.92")
     _legend(figure, axes)
     _save(figure, path)
+    mix = next(iter(shown.values()))["mix"]
     return Picture(
-        path, "Reliability: spun and human texts weighted half and half, bins of equal mass, 95 % intervals."
+        path, f"Reliability: half of the mix is spun ({MIXES[mix]}), bins of equal mass, 95 % intervals over groups."
     )
 
 

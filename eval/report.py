@@ -11,6 +11,7 @@ from typing import Any
 from eval.blocks import Block, Heading, Paragraph, Picture, Table, table_lines, to_html, to_markdown
 from eval.metrics import AUPRC_PREVALENCE, FPR_TARGETS, PARTIAL_FPR, PREVALENCES, RANKING_MEASURES
 from eval.protocols import MASKED_SUFFIX
+from eval.reliability import MIXES
 from eval.summary import SMALL_SET
 from train.corpora import ROOT
 
@@ -114,6 +115,11 @@ CELLS = (
     "(conservative). Intervals hold for texts like these; they do not cover writers or tools of kinds that are not "
     f"here. † fewer than {SMALL_SET} texts: a rate there says little."
 )
+POINTS_OF_THESE = (
+    "**The operating points were set on these human texts**, which neither model had seen: what they flag here is what "
+    "was chosen, not what to expect. The columns *threshold without this set* set them anew by the same rule on all "
+    "other sets; they say what to expect of writers that are not here."
+)
 WORST = (
     "The worst of many groups looks worse than it is (its chance error was picked along with it); the second interval "
     "holds for all groups at once (Bonferroni)."
@@ -144,25 +150,32 @@ def _first_lines(m: Json) -> list[Block]:
     if refused:
         named = ", ".join(f"{name} {count:,}" for name, count in refused.items())
         out.append(Paragraph(f"Texts that a system declined to score, counted as not flagged: {named}."))
-    out.append(Paragraph(_overlap(m["overlap"])))
+    out += _overlap(m["overlap"])
     return out
 
 
-def _overlap(found: Json | None) -> str:
+def _overlap(found: Json | None) -> list[Block]:
     if not found or not found.get("texts"):
         why = (found or {}).get("why", "no training texts are at hand")
-        return f"Overlap of test texts with training texts: **not checked** ({why})."
-    sizes = "; ".join(
-        f"{size} words: {d['texts_with_any']:,} texts share one or more, largest share "
-        f"{100 * d['largest_share']:.0f} %, mean {100 * d['mean_share']:.2f} %"
-        for size, d in found["by_size"].items()
-    )
+        return [Paragraph(f"Overlap of test texts with training texts: **not checked** ({why}).")]
     done = {"drop": "were left out", "report": "were kept", "error": "stop the run"}[found["action"]]
-    return (
-        f"Overlap of the {found['texts']:,} texts scored with {found['against']}, in word n-grams. {sizes}. Texts of "
-        f"which more than {percent(found['limit'])} of the 8-word n-grams stand in training {done}: "
-        f"{found['above_limit']:,}."
+    limit = percent(found["limit"])
+    said = (
+        f"Overlap of the {found['texts']:,} texts scored with {found['against']}, in word n-grams. Texts of which more "
+        f"than {limit} of the 8-word n-grams stand in training {done}: {found['above_limit']:,}. The others share set "
+        "phrases, quotations and boilerplate."
     )
+    rows = []
+    for name, entry in {**found["by_set"], "**all**": found}.items():
+        cells = [name, str(entry["texts"])]
+        for size in entry["by_size"].values():
+            share = size["texts_with_any"] / entry["texts"]
+            cells += [f"{100 * share:.1f}", f"{100 * size['mean_share']:.2f}", f"{100 * size['largest_share']:.0f}"]
+        rows.append([*cells, str(entry["above_limit"])])
+    head = ["set", "texts"]
+    for size in found["by_size"]:
+        head += [f"share one of {size} words, % of texts", f"mean share of {size}-grams, %", "largest, %"]
+    return [Paragraph(said), Table([*head, f"over {limit}"], rows)]
 
 
 def _reading(m: Json) -> list[Block]:
@@ -227,7 +240,16 @@ def _side_by_side(m: Json) -> list[Block]:
         for k, e in enumerate(first["sets"]["spun"])
     ]
     rows.append(["all spun texts", str(first["spun"]["texts"]), *(cell(systems[n]["ranking"]["auroc"]) for n in names)])
-    return [*out, Heading("Area under the ROC curve", 3), Table(["", "texts", *names], rows)]
+    out += [Heading("Area under the ROC curve", 3), Table(["", "texts", *names], rows)]
+    calibrated = [n for n in names if systems[n]["calibration"]]
+    if not calibrated:
+        return out
+    every = [systems[n]["calibration"] for n in calibrated]
+    rows = [
+        [f"{title}, {MIXES[every[0]['mix']]}", str(every[0][key]["n"]), *(cell(c[key], 4, 1.0) for c in every)]
+        for key, title in (("ece", "expected calibration error"), ("brier", "Brier score"))
+    ]
+    return [*out, Heading("Calibration", 3), Table(["", "texts", *calibrated], rows)]
 
 
 def _spun(s: Json) -> list[Block]:
@@ -284,7 +306,8 @@ def _slices(title: str, entries: Sequence[Json], s: Json, digits: int = 1) -> li
 
 def _human(s: Json) -> list[Block]:
     keys = s["thresholds"]
-    rates = [k for k in keys if k[0].isdigit()]
+    anew = s["points_set_on_these_texts"]
+    rates = [k for k in keys if k[0].isdigit() or anew]
     rows = []
     for e in [s["human"], *s["sets"]["human"]]:
         new = e.get("threshold_without_set") or {}
@@ -294,7 +317,10 @@ def _human(s: Json) -> list[Block]:
         )
     head = ["set", "texts", *map(threshold_head, keys)]
     head += [f"{threshold_head(k)}, threshold without this set" for k in rates]
-    return [Heading("Human sets: flagged", 3), Table(head, rows, s["signature"])]
+    out: list[Block] = [Heading("Human sets: flagged", 3)]
+    if anew:
+        out.append(Paragraph(POINTS_OF_THESE))
+    return [*out, Table(head, rows, s["signature"])]
 
 
 def _worst(s: Json) -> list[Block]:
@@ -314,16 +340,45 @@ def _calibration(s: Json) -> list[Block]:
     c = s["calibration"]
     if not c:
         return []
-    rows = [
-        ["expected calibration error", str(c["ece"]["n"]), cell(c["ece"], 4, 1.0)],
-        ["Brier score", str(c["brier"]["n"]), cell(c["brier"], 4, 1.0)],
-    ]
     note = (
-        f"Spun and human texts weighted half and half, the mix for which probabilities are stated; {c['bins']} bins "
-        "of equal mass. ECE is biased upwards by the noise within bins. A constant answer of 0.5 has a Brier score "
-        "of 0.25."
+        "A probability is calibrated for one mix of texts. Here half of every mix is spun; the other half is human, "
+        f"machine-translated and model-written text, without what the system declined to score. {c['bins']} bins of "
+        "equal mass. ECE is biased upwards by the noise within bins. A constant answer of 0.5 has a Brier score of "
+        "0.25."
     )
-    return [Heading("Calibration", 3), Paragraph(note), Table(["", "texts", "value"], rows, s["signature"])]
+    if c["mix"] == "recipe":
+        note += (
+            " The probabilities are stated for the first mix: `[mass]` in train/recipes/screen.toml. In the others "
+            "they may be off without being wrong."
+        )
+    rows = [
+        [MIXES[k], str(e["ece"]["n"]), cell(e["ece"], 4, 1.0), cell(e["brier"], 4, 1.0)] for k, e in c["mixes"].items()
+    ]
+    out = [Heading("Calibration", 3), Paragraph(note)]
+    out.append(Table(["mix", "texts", "expected calibration error", "Brier score"], rows, s["signature"]))
+    out.append(Heading("Calibration by set", 3))
+    out.append(
+        Paragraph(
+            "Mean probability: of a spun set it should be near 100, of any other near 0; what is missing are texts "
+            "that the system cannot tell. Against the rest: this set as the spun half, all that is not spun as the "
+            "other half."
+        )
+    )
+    rows = []
+    for e in c["sets"]:
+        rest = e.get("against_rest") or {}
+        shown = [cell(rest.get("ece"), 3, 1.0), cell(rest.get("brier"), 3, 1.0)]
+        rows.append([e["set"], str(e["texts"]), cell(e["mean"]), f"{e['brier']:.4f}", *shown])
+    head = [
+        "set",
+        "texts",
+        "mean probability, %",
+        "Brier score",
+        "ECE against the rest",
+        "Brier against the rest",
+    ]
+    out.append(Table(head, rows, s["signature"]))
+    return out
 
 
 def _spans(s: Json) -> list[Block]:

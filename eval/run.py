@@ -118,11 +118,13 @@ def run(suite: Suite, data: Path, options: Options, out: Path | None) -> tuple[J
     settings = suite.protocol_settings()
     halves, parts = parts_of(items, settings, suite.threshold_unit)
     results: dict[str, tuple[Judged, Json]] = {}
+    # Tables weigh in the calibration as in the recipe; the model of a round is trained by the same one.
+    masses = model.manifest.get("training", {}).get("recipe", {}).get("mass") if suite.tables else None
     texts = span_sets.choose(items, suite, data) if finders else span_sets.SpanTexts()
     for s in systems:
         log.info("numbers of %s", s.name)
         judged = judge(s, items, halves, parts)
-        found_json = summary.summarise_system(judged, items, suite, common)
+        found_json = summary.summarise_system(judged, items, suite, common, masses)
         if s.name in finders:
             find, known = finders[s.name]
             own = texts if known is None else span_sets.restricted(texts, known)

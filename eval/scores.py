@@ -100,7 +100,8 @@ def read_scores(
     out = []
     for name, rows in found.items():
         rows.sort()
-        ours = calibrated[name] and name in OURS
+        # The points belong to the model as shipped, not to those of rounds.
+        ours = calibrated[name] and name in OURS and all(unit == ONE_MODEL for _, unit, _ in rows)
         out.append(
             SystemScores(
                 name,

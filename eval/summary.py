@@ -19,21 +19,15 @@ from eval.metrics import (
     Estimate,
     Floats,
     Share,
-    brier_score,
     clustered_share,
-    equal_mass_bins,
-    expected_calibration_error,
     group_draws,
     guarded,
     precision_interval,
-    wilson_interval,
 )
+from eval.reliability import calibration
 from eval.suite import Item, Suite, band
 
 RESAMPLES = 1000
-CALIBRATION_RESAMPLES = 200  # each sorts all texts; the bounds are quoted to two digits
-CALIBRATION_PRIOR = 0.5  # share of spun texts for which the model states its probabilities (config.json, calibration)
-BINS = 15  # of the reliability diagram and of ECE
 SMALL_SET = 100  # texts below which a rate of 1 % means one text or none: marked, and not eligible as worst set
 Json = dict[str, Any]
 Bools = NDArray[np.bool_]
@@ -226,72 +220,22 @@ def at_prevalences(recall: Mapping[str, Share], fpr: Mapping[str, Share]) -> Jso
     return out
 
 
-def calibration(judged: Judged, flags: Flags, seed: int) -> Json | None:
-    """Return ECE, Brier score and the reliability diagram of a calibrated system; None for others.
-
-    Spun and human texts, weighted so that each makes up half (`CALIBRATION_PRIOR`); texts not scored are left out.
-    """
-    if not judged.scores.calibrated:
-        return None
-    _, mean = judged.by_text(judged.scores.score)
-    _, unscored = judged.by_text((judged.scores.score == NOT_SCORED).astype(np.float64))
-    rows = (flags.spun | flags.human) & (unscored == 0)
-    p, y, groups = mean[rows], flags.spun[rows].astype(np.float64), flags.groups[rows]
-    if not len(y) or y.min() == y.max():
-        return None
-    weights = np.where(y == 1, CALIBRATION_PRIOR / y.sum(), (1 - CALIBRATION_PRIOR) / (1 - y).sum())
-    codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    functions: dict[str, Callable[[Floats], float]] = {
-        "ece": lambda w: expected_calibration_error(p, y, w, BINS),
-        "brier": lambda w: brier_score(p, y, w),
-    }
-    drawn: dict[str, list[float]] = {k: [] for k in functions}
-    for count in group_draws(codes, int(codes.max()) + 1, CALIBRATION_RESAMPLES, seed):
-        spun, human = (count * y).sum(), (count * (1 - y)).sum()
-        if spun and human:
-            w = np.where(y == 1, CALIBRATION_PRIOR / spun, (1 - CALIBRATION_PRIOR) / human) * count
-            for k, f in functions.items():
-                drawn[k].append(f(w))
-    out: Json = {"prior": CALIBRATION_PRIOR, "bins": BINS}
-    for k, f in functions.items():
-        value = f(weights)
-        a, b = np.quantile(drawn[k], [0.025, 0.975])
-        out[k] = {"value": value, "low": min(float(a), value), "high": max(float(b), value), "n": int(rows.sum())}
-    number = equal_mass_bins(p, weights, BINS)
-    diagram = []
-    for bin_number in range(BINS):
-        inside = number == bin_number
-        if inside.any():
-            mass = float(weights[inside].sum())
-            n = int(inside.sum())
-            observed = float(np.average(y[inside], weights=weights[inside]))
-            # Kish's effective size of the weighted rows, for the interval of the weighted share.
-            effective = mass**2 / float((weights[inside] ** 2).sum())
-            # Rounding of the weighted mean may leave [0, 1] by 1e-17.
-            share = wilson_interval(min(max(observed, 0.0), 1.0) * effective, effective)
-            diagram.append(
-                {
-                    "probability": float(np.average(p[inside], weights=weights[inside])),
-                    "observed": observed,
-                    "low": share[0],
-                    "high": share[1],
-                    "n": n,
-                    "mass": mass,
-                }
-            )
-    return {**out, "diagram": diagram}
-
-
 def _masks(flags: Flags, rows: Bools, name_of: Callable[[Item], str | None]) -> dict[str, Bools]:
     names = np.array([name_of(i) or "" for i in flags.items])
     return {str(n): rows & (names == n) for n in np.unique(names[rows])} if rows.any() else {}
 
 
-def summarise_system(whole: Judged, items: Sequence[Item], suite: Suite, texts: Ints | None = None) -> Json:
+def summarise_system(
+    whole: Judged,
+    items: Sequence[Item],
+    suite: Suite,
+    texts: Ints | None = None,
+    masses: Mapping[str, float] | None = None,
+) -> Json:
     """Return everything a report says about one system, as plain JSON types.
 
     `texts`: numbers of those to report on (default: all), such as those that every system scored. The human texts that
-    thresholds and ranks refer to stay all those that the system scored.
+    thresholds and ranks refer to stay all those that the system scored. `masses`: of tables in the model's recipe.
     """
     judged = whole if texts is None else whole.keep(np.isin(whole.scores.text, texts))
     flags = Flags(judged, items)
@@ -329,9 +273,11 @@ def summarise_system(whole: Judged, items: Sequence[Item], suite: Suite, texts: 
         "not_scored": int(np.sum(judged.scores.score == NOT_SCORED)) if judged.scores.calibrated else 0,
     }
     out["human"] = _slice("all human texts that may set thresholds", flags, flags.human)
+    out["points_set_on_these_texts"] = _points_are_of_these_texts(judged)
     out["spun"] = _slice("all spun texts", flags, flags.spun) if flags.spun.any() else None
     nc = {i.document.table for i in flags.items if i.document.licence_nc}
     new_sets = _new_set_rates(judged, flags)
+    out["human"]["threshold_without_set"] = new_sets.get("")
     for entry in human_sets:
         entry["in_thresholds"] = entry["set"] not in nc
         entry["threshold_without_set"] = new_sets.get(entry["set"])
@@ -374,19 +320,55 @@ def summarise_system(whole: Judged, items: Sequence[Item], suite: Suite, texts: 
         "tool": {k: worst(out["slices"]["spun"]["tool"], flags, tools, k, highest=False) for k in flags.columns},
         "writer": {k: worst(out["slices"]["human"]["writer"], flags, writers, k, highest=True) for k in flags.columns},
     }
-    out["calibration"] = calibration(judged, flags, suite.seed)
+    out["calibration"] = calibration(judged, items, suite.seed, masses)
     return out
 
 
+def _points_are_of_these_texts(judged: Judged) -> bool:
+    """Return whether the operating points were set on the very human texts that are reported on.
+
+    So it is with held-out scores of our own model: `train.join` fits the points on all human texts that neither model
+    saw. Their false-positive rates are then what was chosen, not what is to be expected.
+    """
+    return bool(judged.scores.points) and judged.scores.origin.startswith("file ")
+
+
 def _new_set_rates(judged: Judged, flags: Flags) -> dict[str, Json]:
-    """Return for each human table the share flagged at thresholds that no text of the table took part in."""
-    out: dict[str, Json] = {}
+    """Return for each human table the share flagged at thresholds that no text of the table took part in.
+
+    Under "": all of them together. Operating points that were set on these texts are set anew without the table, by the
+    rule that set them.
+    """
+    columns: dict[str, Floats] = {}
     for target in FPR_TARGETS:
-        if str(target) not in flags.columns:
-            continue
-        _, values = judged.flags(target, new_set=True)
-        for name, rows in _masks(flags, flags.human, lambda i: i.document.table).items():
-            out.setdefault(name, {})[str(target)] = share_json(clustered_share(values[rows], flags.groups[rows]))
+        if str(target) in flags.columns:
+            columns[str(target)] = judged.flags(target, new_set=True)[1]
+    masks = _masks(flags, flags.human, lambda i: i.document.table)
+    if _points_are_of_these_texts(judged) and len(masks) > 1:
+        columns |= _points_anew(judged, flags, masks)
+    out: dict[str, Json] = {}
+    for key, values in columns.items():
+        for name, rows in {**masks, "": flags.human}.items():
+            if rows.any():
+                out.setdefault(name, {})[key] = share_json(clustered_share(values[rows], flags.groups[rows]))
+    return out
+
+
+def _points_anew(judged: Judged, flags: Flags, masks: Mapping[str, Bools]) -> dict[str, Floats]:
+    """Return flags by text at operating points that were set on the human texts of all other tables."""
+    from train.export import thresholds
+    from train.join import SMALLEST_SET
+
+    _, p = judged.by_text(judged.scores.score)
+    odds = np.log(np.clip(p, 1e-12, 1 - 1e-12)) - np.log1p(-np.clip(p, 1e-12, 1 - 1e-12))
+    tables = np.array([i.document.table for i in flags.items])
+    out = {name: np.zeros(len(p)) for name in judged.scores.points}
+    for own in masks.values():
+        rest = flags.human & ~own & (p != NOT_SCORED)
+        points, _ = thresholds(tables[rest], odds[rest], SMALLEST_SET)
+        for name, threshold in points.items():
+            if name in out:
+                out[name][own] = p[own] >= threshold
     return out
 
 

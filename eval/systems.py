@@ -307,7 +307,7 @@ SYSTEMS: dict[str, Callable[[Wanted], TrainableSystem]] = {
 }
 """One function for each system; a new one is a new line. `ours` is what is shipped."""
 
-OURS = frozenset({"ours", "both", "screen", "examiner"})
+OURS = frozenset({"ours", "both"})
 """Systems whose probabilities the operating points of our model belong to, also where they come from a file."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, f1_score, precision_score
 
 from detector.errors import InputError
-from eval import judging, metrics, summary
+from eval import judging, metrics, reliability, summary
 from eval.protocols import Settings, half_of
 from eval.suite import File, Item, Suite
 from train.corpora import Document
@@ -130,12 +130,38 @@ def test_precision_recall_f1_are_those_of_scikit_learn(trial):
 def test_brier_score_is_that_of_scikit_learn_at_even_weights(trial):
     items, found = trial
     out = summary.summarise_system(found, items, SUITE)["calibration"]
-    truth = np.array([float(i.document.label == "spun") for i in items[:360]])
-    weights = np.where(truth == 1, 0.5 / 60, 0.5 / 300)
-    expected = brier_score_loss(truth, found.scores.score[:360], sample_weight=weights)
+    truth = np.array([float(i.document.label == "spun") for i in items])
+    weights = np.where(truth == 1, 0.5 / 60, 0.5 / 310)
+    expected = brier_score_loss(truth, found.scores.score, sample_weight=weights)
+    assert out["mix"] == "texts"
     assert out["brier"]["value"] == pytest.approx(expected)
     assert sum(b["mass"] for b in out["diagram"]) == pytest.approx(1.0)
-    assert sum(b["n"] for b in out["diagram"]) == 360
+    assert sum(b["n"] for b in out["diagram"]) == 370
+
+
+def test_calibration_depends_on_the_mix_and_the_first_is_that_of_the_recipe():
+    items = [item("human/a", i, writer=f"k{i % 2}") for i in range(200)]
+    items += [item("spun/x", i) for i in range(200)] + [item("spun/y", i) for i in range(20)]
+    # Of the texts at 0.6, 100 of 167 are spun if only spun/x counts, and none if only spun/y does.
+    found = judged(items, [0.6] * 67 + [0.0] * 133 + [0.6] * 100 + [1.0] * 120, calibrated=True, points={"p": 0.5})
+    only_x = summary.summarise_system(found, items, SUITE, masses={"human/a": 1.0, "spun/x": 1.0, "spun/y": 0.0})
+    only_y = summary.summarise_system(found, items, SUITE, masses={"human/a": 1.0, "spun/x": 0.0, "spun/y": 1.0})
+    x, y = only_x["calibration"], only_y["calibration"]
+    assert x["mix"] == "recipe"
+    assert x["ece"]["value"] == pytest.approx(0.4175 * 0.6 - 0.25)
+    assert y["ece"]["value"] == pytest.approx(0.1675 * 0.6)
+    assert x["mixes"]["texts"] == y["mixes"]["texts"]
+    by_set = {e["set"]: e for e in x["sets"]}
+    assert by_set["spun/x"]["mean"]["value"] == pytest.approx(0.8)
+    assert by_set["spun/y"]["against_rest"]["ece"]["value"] == pytest.approx(y["ece"]["value"])
+
+
+def test_bins_of_few_groups_have_wide_intervals():
+    """Twenty copies of one text tell as much as one of them."""
+    p, y, even = np.full(40, 0.5), np.repeat([0.0, 1.0], 20), np.full(40, 1 / 40)
+    (alone,) = reliability.diagram(p, y, even, np.arange(40))
+    (together,) = reliability.diagram(p, y, even, np.arange(40) // 20)
+    assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
 
 
 def test_slices_add_up_and_the_worst_are_named(trial):

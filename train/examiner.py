@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import tomli
 from numpy.typing import NDArray
 
 from detector.errors import InputError, MissingExtraError
@@ -40,6 +39,7 @@ from train.examiner_data import (
 )
 from train.licences import TABLE as LICENCES
 from train.licences import with_licences
+from train.recipe import read_recipe
 from train.screen import SPUN, stable_share
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "examiner.toml"
-_SECTIONS = ("windows", "documents", "simulation", "sides", "mass", "loss", "optimiser")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +73,7 @@ class Settings:
         Raises:
             InputError: a key is unknown or missing.
         """
-        raw = tomli.loads(path.read_text(encoding="utf-8"))
-        default = tomli.loads(DEFAULT_RECIPE.read_text(encoding="utf-8"))
-        wrong = set(raw) ^ set(default)
-        for section in set(_SECTIONS) - {"documents", "mass", "sides"} - wrong:
-            wrong |= {f"{section}.{key}" for key in set(raw[section]) ^ set(default[section])}
-        if wrong:
-            raise InputError(f"{path}: unknown or missing {sorted(wrong)}; compare with {DEFAULT_RECIPE}")
-        return cls(**raw)
+        return cls(**read_recipe(path, DEFAULT_RECIPE, ("documents", "mass", "sides")))
 
 
 def is_held_out(group: str, share: float) -> bool:

@@ -22,18 +22,17 @@ from typing import Any
 
 import click
 import numpy as np
-import tomli
 from numpy.typing import NDArray
 
 from detector.association import AssociationTable, count_level, pair_keys
 from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features
-from detector.errors import InputError
 from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
 from detector.words import BOUNDARY, FIRST_WORD_ID, Tokens, Vocabulary
 from train.corpora import Document, default_data_dir, load_documents, read_seeds, remove_duplicates
 from train.licences import TABLE as LICENCES
 from train.licences import with_licences
+from train.recipe import read_recipe
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "screen.toml"
@@ -64,20 +63,7 @@ class Settings:
         Raises:
             InputError: a key is unknown or missing.
         """
-        raw = tomli.loads(path.read_text(encoding="utf-8"))
-        fields = set(cls.__slots__)
-        if set(raw) != fields:
-            raise InputError(
-                f"{path}: unknown {sorted(set(raw) - fields)}, missing {sorted(fields - set(raw))}; "
-                f"compare with {DEFAULT_RECIPE}"
-            )
-        if path != DEFAULT_RECIPE:
-            default = tomli.loads(DEFAULT_RECIPE.read_text(encoding="utf-8"))
-            for section in fields - {"mass", "documents"}:
-                if isinstance(raw[section], dict) and set(raw[section]) != set(default[section]):
-                    different = sorted(set(raw[section]) ^ set(default[section]))
-                    raise InputError(f"{path}: section [{section}]: unknown or missing {different}")
-        return cls(**raw)
+        return cls(**read_recipe(path, DEFAULT_RECIPE, ("mass", "documents")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,36 @@
+"""Recipes: TOML files whose every key is known, so that a misspelt one does not train something else in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from detector.errors import InputError
+
+
+def read_recipe(path: Path, default: Path, free: Collection[str]) -> dict[str, Any]:
+    """Return the recipe in `path`, which must have the keys of the recipe `default`, those of its sections too.
+
+    `free`: sections whose keys name tables and may be any.
+
+    Raises:
+        InputError: a key is unknown or missing, or the file is not valid TOML.
+    """
+    try:
+        raw = tomli.loads(path.read_text(encoding="utf-8"))
+    except tomli.TOMLDecodeError as error:
+        raise InputError(f"{path}: is not valid TOML: {error}") from error
+    known = tomli.loads(default.read_text(encoding="utf-8"))
+    unknown, missing = set(raw) - set(known), set(known) - set(raw)
+    for section, keys in known.items():
+        if isinstance(keys, dict) and section in raw and section not in free:
+            if not isinstance(raw[section], dict):
+                raise InputError(f"{path}: {section} must be a section; compare with {default}")
+            unknown |= {f"{section}.{key}" for key in set(raw[section]) - set(keys)}
+            missing |= {f"{section}.{key}" for key in set(keys) - set(raw[section])}
+    if unknown or missing:
+        raise InputError(f"{path}: unknown {sorted(unknown)}, missing {sorted(missing)}; compare with {default}")
+    return raw
