@@ -210,29 +210,44 @@ def bench(
 @click.option("--words", type=click.IntRange(1), default=500, help="Words of each article.")
 @click.option("--rows", default="1000,10000,100000", help="Sizes of tables of short rows; 1000000 is six minutes more.")
 @click.option("--workers", default="1,2", help="Numbers of worker processes.")
+@click.option("--only", default=None, help="Of start,articles,steps,rows: measure these, the rest stays as in --out.")
 def bench_batch(
-    data: Path | None, out: Path | None, model: str | None, articles: int, words: int, rows: str, workers: str
+    data: Path | None,
+    out: Path | None,
+    model: str | None,
+    articles: int,
+    words: int,
+    rows: str,
+    workers: str,
+    only: str | None,
 ) -> None:
-    """Measure detect-spin-batch: end to end, step by step, and by the number of rows. Two minutes on quiet cores."""
+    """Measure detect-spin-batch: end to end, step by step, and by the number of rows. Four minutes on quiet cores."""
     from eval import bench_batch as benchmark
+    from eval import bench_batch_report as report
 
     sizes, counts = ([int(n) for n in _names(value)] for value in (rows, workers))
-    result = benchmark.run(data or default_data_dir(), model, articles, words, sizes, counts, SEED)
-    click.echo(benchmark.to_markdown(result), nl=False)
+    parts = benchmark.PARTS if only is None else _names(only)
+    if unknown := set(parts) - set(benchmark.PARTS):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: none of {', '.join(benchmark.PARTS)}")
+    before = None if only is None or out is None else benchmark.read_before(out)
+    result = benchmark.run(
+        data or default_data_dir(), model, articles, words, sizes, counts, SEED, parts=parts, before=before
+    )
+    click.echo(report.to_markdown(result), nl=False)
     if out is not None:
-        for path in benchmark.write(result, out):
+        for path in report.write(result, out):
             click.echo(str(path), err=True)
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["language", "length", "cost"]))
+@click.argument("what", type=click.Choice(["language", "length", "cost", "bad"]))
 @data_option
 @out_option
 @click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
 @click.option("--rows", type=click.IntRange(1), default=300, help="Texts per table, chosen by a seeded hash.")
 @click.option("--largest", type=click.IntRange(1), default=10_000_000, help="Characters of the longest text (cost).")
 @click.option("--hostile", type=click.IntRange(1), default=1_000_000, help="Characters of hostile texts (cost).")
-@click.option("--cases", default="", help="Hostile texts [default: all] (cost).")
+@click.option("--cases", default="", help="Hostile texts [default: all] (cost); part of the names of files (bad).")
 @click.option("--seed", type=int, default=SEED)
 def inputs(
     what: str,
@@ -245,20 +260,23 @@ def inputs(
     cases: str,
     seed: int,
 ) -> None:
-    """Report on languages and kinds of text, on short texts, or on what long and hostile ones cost."""
-    from eval.inputs import cost, language, length
+    """Report on languages and kinds of text, on short texts, on what long and hostile ones cost, or on bad files."""
+    from eval.inputs import bad, cost, language, length
     from train.corpora import load_documents
 
+    name = what
     if what == "cost":
         sizes = [size for size in (*cost.SIZES, 100_000_000) if size <= largest]
         report = cost.to_markdown(cost.measure(sizes, hostile, _names(cases) or None))
+    elif what == "bad":
+        report, name = bad.to_markdown(bad.measure(cases)), "bad_input"
     else:
         documents = load_documents(data or default_data_dir())
         module = language if what == "language" else length
         report = module.to_markdown(module.measure(documents, model, rows, seed))
     folder = out or Path(__file__).parent / "reports" / "robustness"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{what}.md"
+    path = folder / f"{name}.md"
     path.write_text(report, encoding="utf-8", newline="\n")
     click.echo(str(path))
 

@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import platform
-import random
 import re
 import shutil
 import statistics
@@ -25,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import InputError
+from eval.bench_texts import ROOT, SPUN_SHARE, mixed_articles
 
-ROOT = Path(__file__).resolve().parent.parent
-HUMAN_TABLES = ("human/us_news_2006_2021", "human/dailymail_2020", "human/rss_2016", "human/bbc_2004")
 ARTICLES, WORDS = 2000, 500
 COLD_RUNS = 5
+_SPUN_TAKE_LONGER = 10  # times, so there are as many fewer of them
 YARDSTICK_TEXTS, YARDSTICK_TOKENS, YARDSTICK_BATCH = 12, 512, 4
 YARDSTICKS = ("roberta-base", "longformer-base-4096")
 Json = dict[str, Any]
@@ -46,63 +45,6 @@ _, status, usage = os.wait4(pid, 0)
 seconds = time.perf_counter() - started
 print(json.dumps([seconds, usage.ru_maxrss, os.waitstatus_to_exitcode(status)]))
 """
-
-
-def first_words(text: str, count: int) -> str | None:
-    """Return the text up to the end of its `count`-th word, white space kept; None if it has fewer.
-
-    >>> first_words("one  two three", 2)
-    'one  two'
-    """
-    for number, word in enumerate(re.finditer(r"\S+", text), 1):
-        if number == count:
-            return text[: word.end()]
-    return None
-
-
-def articles_from_tables(data: Path, count: int, words: int) -> list[str]:
-    """Return up to `count` human articles, each cut to `words` words, in table order."""
-    import pyarrow.parquet as pq
-
-    found: list[str] = []
-    for table in HUMAN_TABLES:
-        path = data / f"{table}.parquet"
-        if not path.is_file():
-            continue
-        for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
-            if len(found) == count:
-                return found
-            cut = first_words(text, words)
-            if cut is not None:
-                found.append(cut)
-    return found
-
-
-def articles_from_examples(folder: Path, count: int, words: int, seed: int) -> list[str]:
-    """Return `count` articles of about `words` words, made of the sentences of the folder's texts in random order.
-
-    Raises:
-        InputError: the folder holds no .txt with sentences.
-    """
-    sentences = [
-        sentence
-        for path in sorted(folder.glob("*.txt"))
-        for sentence in re.split(r"(?<=[.!?])\s+", path.read_text(encoding="utf-8").strip())
-        if len(sentence.split()) > 3
-    ]
-    if not sentences:
-        raise InputError(f"{folder}: no .txt with sentences to build the benchmark from; name the tables with --data")
-    rng = random.Random(seed)
-    articles = []
-    for _ in range(count):
-        chosen: list[str] = []
-        length = 0
-        while length < words:
-            paragraph = [rng.choice(sentences) for _ in range(4)]
-            chosen.append(" ".join(paragraph))
-            length += len(chosen[-1].split())
-        articles.append("\n\n".join(chosen))
-    return articles
 
 
 def peak_memory_mb() -> float:
@@ -129,7 +71,7 @@ def _score_file(path: str, model: str | None) -> Json:
     detector = SpinDetector.load(model)
     loaded = time.perf_counter()
     texts: list[str] = json.loads(Path(path).read_text(encoding="utf-8"))
-    before = time.perf_counter()
+    before, cpu_before = time.perf_counter(), time.process_time()
     verdicts: dict[str, int] = {}
     words = 0
     for result in detector.score_batch(texts):
@@ -139,6 +81,7 @@ def _score_file(path: str, model: str | None) -> Json:
         "model": detector.model_id,
         "load_seconds": loaded - started,
         "seconds": time.perf_counter() - before,
+        "cpu_seconds": time.process_time() - cpu_before,
         "words_scored": words,
         "verdicts": verdicts,
         "peak_memory_mb": peak_memory_mb(),
@@ -176,6 +119,7 @@ def measure_throughput(texts: Sequence[str], model: str | None, processes: int) 
         "articles": len(texts),
         "words": words,
         "seconds": seconds,
+        "cpu_seconds": sum(p["cpu_seconds"] for p in parts),
         "articles_per_second": len(texts) / seconds,
         "words_per_second": words / seconds,
         "load_seconds": max(p["load_seconds"] for p in parts),
@@ -287,14 +231,21 @@ def machine() -> Json:
 
 def run(data: Path, model: str | None, articles: int, words: int, seed: int, yardsticks: bool) -> Json:
     """Measure everything and return plain JSON types. Cost: a minute, or three with the yardsticks."""
-    texts = articles_from_tables(data, articles, words)
-    source = f"human tables, cut to {words} words"
-    if len(texts) < articles:
-        texts = articles_from_examples(ROOT / "examples", articles, words, seed)
-        source = f"sentences of examples/, recombined to about {words} words"
-    result: Json = {"schema": 1, "machine": machine(), "texts": source}
-    result["cold_start"] = measure_cold_start(texts[0], model)
-    result["throughput"] = [measure_throughput(texts, model, p) for p in dict.fromkeys((1, min(2, _cores())))]
+    streams, source = [], ""
+    for name, share, count in (
+        ("human", 0.0, articles),
+        (f"{SPUN_SHARE:.0%} spun", SPUN_SHARE, articles),
+        ("all spun", 1.0, -(-articles // _SPUN_TAKE_LONGER)),
+    ):
+        texts, source = mixed_articles(data, count, words, share, seed)
+        streams.append((name, texts))
+    result: Json = {"schema": 2, "machine": machine(), "texts": source}
+    result["cold_start"] = measure_cold_start(streams[0][1][0], model)
+    result["throughput"] = [
+        {"stream": name, **measure_throughput(texts, model, processes)}
+        for name, texts in streams
+        for processes in dict.fromkeys((1, min(2, _cores())))
+    ]
     missing = missing_for_yardsticks()
     if yardsticks and not missing:
         result["yardsticks"] = [measure_yardstick(kind) for kind in YARDSTICKS]
@@ -306,25 +257,30 @@ def run(data: Path, model: str | None, articles: int, words: int, seed: int, yar
 def to_markdown(result: Json) -> str:
     """Return the measurements as Markdown."""
     info, cold = result["machine"], result["cold_start"]
-    best = result["throughput"][-1]
+    best = next(e for e in reversed(result["throughput"]) if e["stream"] == "human")
     lines = [
         "# Speed and memory",
         "",
         f"{info['cpu']}, {info['cores']} cores, Python {info['python']}. {best['articles']:,} articles "
         f"({result['texts']}), {best['words']:,} words. Model {best['model']}. Numbers vary by machine.",
         "",
-        "| | articles/s | words/s | peak memory, MB |",
-        "| --- | ---: | ---: | ---: |",
+        "| | articles | articles/s | words/s | CPU ms an article | peak memory, MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for entry in result["throughput"]:
-        name = f"detect-spin, score_batch, {entry['processes']} process{'es' if entry['processes'] > 1 else ''}"
+        processes = f"{entry['processes']} process{'es' if entry['processes'] > 1 else ''}"
         memory = f"{entry['peak_memory_mb']:.0f}" + (" each" if entry["processes"] > 1 else "")
-        lines.append(f"| {name} | {entry['articles_per_second']:,.0f} | {entry['words_per_second']:,.0f} | {memory} |")
+        rate = entry["articles_per_second"]
+        lines.append(
+            f"| score_batch, {entry['stream']}, {processes} | {entry['articles']:,} "
+            f"| {rate:,.{0 if rate >= 100 else 1}f} | {entry['words_per_second']:,.0f} "
+            f"| {entry['cpu_seconds'] / entry['articles'] * 1e3:.1f} | {memory} |"
+        )
     for entry in result.get("yardsticks", []):
         per_word = entry["articles_per_second"] * best["words"] / best["articles"]
         lines.append(
-            f"| {entry['kind']}, {entry['threads']} threads | {entry['articles_per_second']:.2f} | {per_word:,.0f} "
-            f"| {entry['peak_memory_mb']:.0f} |"
+            f"| {entry['kind']}, {entry['threads']} threads | {entry['texts']} | {entry['articles_per_second']:.2f} "
+            f"| {per_word:,.0f} | | {entry['peak_memory_mb']:.0f} |"
         )
     lines += [
         "",
@@ -344,7 +300,7 @@ def to_markdown(result: Json) -> str:
             f"{first['torch']}, batches of {first['batch']}), timed on {first['texts']} texts of {first['tokens']} "
             "random token ids, without tokenising, and extrapolated. "
             f"{first['tokens']} tokens cut about a fifth of a 500-word article away, which favours them. "
-            f"For all {best['articles']:,} articles: {whole}.",
+            f"For all {best['articles']:,} human articles: {whole}.",
             "",
         ]
     if "yardsticks_missing" in result:

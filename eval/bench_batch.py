@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
@@ -16,32 +15,26 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from detector.errors import InputError, MissingExtraError
-from eval.bench import (
-    ROOT,
-    Json,
-    _fresh,
-    articles_from_examples,
-    articles_from_tables,
-    first_words,
-    machine,
-    peak_memory_mb,
-)
+from detector.errors import InputError
+from eval.bench import Json, _fresh, machine, peak_memory_mb
+from eval.bench_texts import ROOT, SPUN_SHARE, mixed_articles, short_rows
 
 ARTICLES, WORDS = 2000, 500
 ROWS, ROW_WORDS = (1_000, 10_000, 100_000), 12
 WORKERS = (1, 2)
-SPUN_SHARE = 0.02  # of the articles, as in the goal that the benchmark measures against
-SPUN_TABLES = ("spun/spinbot_news", "spun/spinbot_science", "spun/wild")
-START_RUNS = 3
+START_RUNS = 5
+ROUNDS = 3
+"""How often job and `score_batch` are measured, in turns, so that what else the machine does slows both."""
+PARTS = ("start", "articles", "steps", "rows")
 _ROWS_AT_ONCE = 50_000  # of a table of short rows, while it is written
 
 # Starts a command and watches it: wall time, processor time of it and of all its children, exit code, and the peak
 # resident set of it and of the largest of its children. The peaks are the kernel's own, looked up twenty times a
 # second, so that only what happens in the last moment of a process can be missed; where there is no /proc, getrusage
-# tells the largest of all. Prints JSON.
+# tells the largest of all. `together_mb` is the greatest sum of what all processes held at one moment, with pages that
+# they share counted once (PSS); looking costs a millisecond, so it is done twice a second. Prints JSON.
 _WATCHER = r"""
 import json, os, re, resource, subprocess, sys, time
 
@@ -59,13 +52,25 @@ def peak(pid):
     except OSError:
         return 0
 
+def held(pids):
+    total = 0
+    for pid in pids:
+        try:
+            found = re.search(r"Pss:\s+(\d+) kB", open(f"/proc/{pid}/smaps_rollup").read())
+            total += int(found[1]) * 1024 if found else 0
+        except OSError:
+            pass
+    return total
+
 started = time.perf_counter()
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-own, children = 0, {}
+own, children, together, looked = 0, {}, 0, started
 while process.poll() is None:
     own = max(own, peak(process.pid))
     for child in family(process.pid):
         children[child] = max(children.get(child, 0), peak(child))
+    if time.perf_counter() - looked >= 0.5:
+        looked, together = time.perf_counter(), max(together, held([process.pid, *family(process.pid)]))
     time.sleep(0.05)
 seconds = time.perf_counter() - started
 usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -78,50 +83,9 @@ print(json.dumps({
     "main_mb": (own or largest) / 1e6,
     "worker_mb": max(children.values(), default=0) / 1e6,
     "all_mb": (own + sum(children.values()) or largest) / 1e6,
+    "together_mb": together / 1e6 or None,
 }))
 """
-
-
-def spun_articles(data: Path, count: int, words: int) -> list[str]:
-    """Return up to `count` spun texts of `words` words each, made of passages of one table put one behind the other."""
-    import pyarrow.parquet as pq
-
-    articles: list[str] = []
-    for name in SPUN_TABLES:
-        path = data / f"{name}.parquet"
-        if not path.is_file():
-            continue
-        passages = ""
-        for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
-            passages += ("\n\n" if passages else "") + text
-            cut = first_words(passages, words)
-            if cut is not None:
-                articles.append(cut)
-                passages = ""
-            if len(articles) == count:
-                return articles
-    return articles
-
-
-def make_articles(data: Path, count: int, words: int, seed: int) -> tuple[list[str], str]:
-    """Return articles, some of them spun, in random order, and what they are in words."""
-    spun = spun_articles(data, round(count * SPUN_SHARE), words)
-    human = articles_from_tables(data, count - len(spun), words)
-    if not spun or len(human) + len(spun) < count:
-        examples = articles_from_examples(ROOT / "examples", count, words, seed)
-        return examples, f"sentences of examples/, recombined to about {words} words"
-    articles = [*human, *spun]
-    random.Random(seed).shuffle(articles)
-    return articles, f"texts of the tables, cut to {words} words, {len(spun) / count:.0%} of them spun"
-
-
-def short_rows(articles: Sequence[str], count: int, words: int, seed: int) -> Iterator[str]:
-    """Yield `count` stretches of `words` words of the articles."""
-    rng = random.Random(seed)
-    pool = " ".join(articles[:200]).split()
-    for _ in range(count):
-        start = rng.randrange(max(1, len(pool) - words))
-        yield " ".join(pool[start : start + words])
 
 
 def write_table(path: Path, texts: Iterator[str], count: int) -> None:
@@ -157,7 +121,7 @@ def run_job(path: Path, workers: int, model: str | None) -> Json:
 
 
 def _score_in_memory(path: str, model: str | None, workers: int) -> Json:
-    """Score the texts of a table with `score_batch`; runs in a fresh process."""
+    """Score the texts of a table with `score_batch`; runs in a fresh process. Opening the model is not timed."""
     import pyarrow.parquet as pq
 
     from detector import SpinDetector
@@ -165,11 +129,15 @@ def _score_in_memory(path: str, model: str | None, workers: int) -> Json:
     texts = pq.read_table(path, columns=["text"])["text"].to_pylist()
     detector = SpinDetector.load(model)
     started, before = time.perf_counter(), os.times()
-    words = sum(result.words for result in detector.score_batch(texts, workers=workers))
+    results = detector.score_batch(texts, workers=workers)
+    words = next(results).words
+    first = time.perf_counter() - started
+    words += sum(result.words for result in results)
     seconds, after = time.perf_counter() - started, os.times()
     return {
         "workers": workers,
         "seconds": seconds,
+        "first_seconds": first,
         "cpu_seconds": sum(after[:4]) - sum(before[:4]),
         "words_scored": words,
         "model": detector.model_id,
@@ -244,163 +212,68 @@ def run(
     rows: Sequence[int] = ROWS,
     workers: Sequence[int] = WORKERS,
     seed: int = 0,
+    parts: Sequence[str] = PARTS,
+    before: Json | None = None,
 ) -> Json:
-    """Measure everything and return plain JSON types.
+    """Measure `parts` (of `PARTS`) and return plain JSON types; what `before` has of the others stays.
 
-    Cost: two minutes on two quiet cores with the defaults; a million rows are six more.
+    Cost: four minutes on two quiet cores with the defaults; a million rows are six more.
+
+    Raises:
+        InputError: a job failed, or `before` was measured with something else.
     """
-    texts, source = make_articles(data, articles, words, seed)
-    result: Json = {"schema": 1, "machine": machine(), "texts": source, "articles": articles, "words_each": words}
+    from detector.store import open_model
+
+    texts, source = mixed_articles(data, articles, words, SPUN_SHARE, seed)
+    source += f", {SPUN_SHARE:.0%} of them spun"
+    result: Json = {"schema": 2, "machine": machine(), "model": open_model(model).model_id, "texts": source}
+    result |= {"articles": articles, "words_each": words, "row_words": ROW_WORDS}
+    if before is not None:
+        if changed := [key for key in result if before.get(key) != result[key]]:
+            raise InputError(f"the report so far has another {', '.join(changed)}; measure all parts, or elsewhere")
+        result = {**before, **result}
     with tempfile.TemporaryDirectory(prefix="detect-spin-") as name:
         folder = Path(name)
         one, many = folder / "one.parquet", folder / "articles.parquet"
         write_table(one, iter(texts), 1)
         write_table(many, iter(texts), len(texts))
-        starts = [(w, [run_job(one, w, model) for _ in range(START_RUNS)]) for w in workers]
-        result["start"] = [
-            {
-                "workers": w,
-                "seconds": statistics.median(r["seconds"] for r in runs),
-                "cpu_seconds": statistics.median(r["cpu_seconds"] for r in runs),
-            }
-            for w, runs in starts
-        ]
-        result["in_memory"], result["end_to_end"] = [], []
-        for count in workers:  # in turns, so that both see the same other load
-            result["in_memory"] += _fresh(_score_in_memory, [(str(many), model, count)])
-            result["end_to_end"].append(run_job(many, count, model))
-        result["steps"] = _fresh(_time_steps, [(str(many), model)])[0]
-        result["rows"], result["row_words"] = [], ROW_WORDS
-        for size in rows:
-            table = folder / f"{size}.parquet"
-            write_table(table, short_rows(texts, size, ROW_WORDS, seed), size)
-            result["rows"] += [{"rows": size, **run_job(table, count, model)} for count in workers]
-            table.unlink()
+        if "start" in parts:
+            result["start"] = [_start(one, count, model) for count in workers]
+        if "articles" in parts:
+            result["rounds"] = [_round(many, count, model) for _ in range(ROUNDS) for count in workers]
+        if "steps" in parts:
+            result["steps"] = _fresh(_time_steps, [(str(many), model)])[0]
+        if "rows" in parts:
+            measured = []
+            for size in rows:
+                table = folder / f"{size}.parquet"
+                write_table(table, short_rows(texts, size, ROW_WORDS, seed), size)
+                measured += [{"rows": size, **run_job(table, count, model)} for count in workers]
+                table.unlink()
+            new = {(r["rows"], r["workers"]) for r in measured}
+            kept = [r for r in result.get("rows", []) if (r["rows"], r["workers"]) not in new]
+            result["rows"] = sorted([*kept, *measured], key=lambda r: (r["rows"], r["workers"]))
     return result
 
 
-def to_markdown(result: Json) -> str:
-    """Return the measurements as Markdown."""
-    info, memory = result["machine"], result["in_memory"]
-    lines = [
-        "# Speed and memory of the batch job",
-        "",
-        f"{info['cpu']}, {info['cores']} cores, Python {info['python']}. Model {memory[0]['model']}. Every line is one "
-        "run of `detect-spin-batch` from Parquet to Parquet, from its start to the finished file. Processor seconds "
-        "are those of all processes; on a busy machine they say more than wall time. "
-        "Numbers vary by machine.",
-        "",
-        "## Against score_batch in memory",
-        "",
-        f"{result['articles']:,} articles ({result['texts']}).",
-        "",
-        "| workers | articles/s | of score_batch's rate | the same, after start-up "
-        "| CPU s | score_batch, CPU s | share | CPU s per million words | start-up, s (CPU s) "
-        "| peak, MB: main | worker | all |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for job, plain, start in zip(result["end_to_end"], memory, result["start"], strict=True):
-        rate, plain_rate = result["articles"] / job["seconds"], result["articles"] / plain["seconds"]
-        later = result["articles"] / max(job["seconds"] - start["seconds"], 0.1 * job["seconds"])
-        share = plain["cpu_seconds"] / job["cpu_seconds"]
-        per_million = job["cpu_seconds"] / plain["words_scored"] * 1e6
-        lines.append(
-            f"| {job['workers']} | {rate:,.0f} | {rate / plain_rate:.0%} | {later / plain_rate:.0%} "
-            f"| {job['cpu_seconds']:.2f} | {plain['cpu_seconds']:.2f} | {share:.0%} "
-            f"| {per_million:.2f} | {start['seconds']:.2f} ({start['cpu_seconds']:.2f}) "
-            f"| {job['main_mb']:.0f} | {job['worker_mb']:.0f} | {job['all_mb']:.0f} |"
-        )
-    steps = result["steps"]
-    total = sum(steps["cpu_seconds"].values())
-    lines += [
-        "",
-        "All is the sum of the peaks of all processes, which counts shared pages more than once.",
-        "",
-        "## Step by step",
-        "",
-        f"The same articles, all steps in one process, without start-up: {total:.2f} CPU s, "
-        f"{total / steps['words_scored'] * 1e6:.2f} per million words.",
-        "",
-        "| step | CPU s | share | µs a row |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {step} | {seconds:.3f} | {seconds / total:.1%} | {seconds / steps['rows'] * 1e6:,.0f} |"
-        for step, seconds in steps["cpu_seconds"].items()
-    ]
-    lines += [
-        "",
-        "Parts are the finished pieces that `--resume` needs, output is putting the file together from them.",
-        "",
-    ]
-    if result["rows"]:
-        lines += [
-            "## By the number of rows",
-            "",
-            f"Rows of {result['row_words']} words, which are too short to be scored: what a row costs beside its "
-            "words, and what is held for the whole job.",
-            "",
-            "| rows | workers | rows/s | CPU s | CPU µs a row | peak, MB: main | worker | all |",
-            "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        ]
-        lines += [
-            f"| {r['rows']:,} | {r['workers']} | {r['rows'] / r['seconds']:,.0f} | {r['cpu_seconds']:.2f} "
-            f"| {r['cpu_seconds'] / r['rows'] * 1e6:,.0f} | {r['main_mb']:.0f} | {r['worker_mb']:.0f} "
-            f"| {r['all_mb']:.0f} |"
-            for r in result["rows"]
-        ]
-        lines += ["", "![rows/s and peak memory by the number of rows](bench-batch.png)", ""]
-    return "\n".join(lines).rstrip() + "\n"
+def _start(table: Path, workers: int, model: str | None) -> Json:
+    """Return what a job with one row takes."""
+    runs = [run_job(table, workers, model) for _ in range(START_RUNS)]
+    return {
+        "workers": workers,
+        "seconds": statistics.median(r["seconds"] for r in runs),
+        "slowest_seconds": max(r["seconds"] for r in runs),
+        "cpu_seconds": statistics.median(r["cpu_seconds"] for r in runs),
+    }
 
 
-def plot(result: Json, path: Path) -> None:
-    """Draw rows/s, processor time and peak memory against the number of rows.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("pictures need matplotlib: pip install '.[eval]'") from error
-    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    speed, cost, memory = figure.subplots(1, 3)
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # of Okabe and Ito (2008)
-    for number, count in enumerate(sorted({r["workers"] for r in result["rows"]})):
-        found = [r for r in result["rows"] if r["workers"] == count]
-        sizes = [r["rows"] for r in found]
-        style = {"color": colours[number % len(colours)], "marker": "os^D"[number % 4]}
-        name = f"{count} worker{'' if count == 1 else 's'}"
-        speed.plot(sizes, [r["rows"] / r["seconds"] for r in found], label=name, **style)
-        cost.plot(sizes, [r["cpu_seconds"] / r["rows"] * 1e6 for r in found], label=name, **style)
-        memory.plot(sizes, [r["main_mb"] for r in found], label=f"{name}: main process", **style)
-        if count > 1:
-            dashed = {**style, "linestyle": "--", "markerfacecolor": "none"}
-            memory.plot(sizes, [r["worker_mb"] for r in found], label=f"{name}: each worker", **dashed)
-    for axes, title, unit in (
-        (speed, "Speed", "rows/s, start-up included"),
-        (cost, "Cost", "CPU µs a row, start-up included"),
-        (memory, "Memory", "peak resident set, MB"),
-    ):
-        axes.set(xscale="log", xlabel="rows", ylabel=unit, title=title)
-        sizes = sorted({r["rows"] for r in result["rows"]})
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-        axes.minorticks_off()
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+def _round(table: Path, workers: int, model: str | None) -> Json:
+    """Return what `score_batch` in memory and then the job took."""
+    plain = _fresh(_score_in_memory, [(str(table), model, workers)])[0]
+    return {"workers": workers, "in_memory": plain, "job": run_job(table, workers, model)}
 
 
-def write(result: Json, out: Path) -> list[Path]:
-    """Write bench-batch.json, .md and .png into the folder `out` (made if missing) and return their paths."""
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [out / f"bench-batch.{ending}" for ending in ("json", "md", "png")]
-    paths[0].write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    paths[1].write_text(to_markdown(result), encoding="utf-8")
-    if not result["rows"]:
-        return paths[:2]
-    plot(result, paths[2])
-    return paths
+def read_before(folder: Path) -> Json | None:
+    """Return the report that is in a folder, None if there is none."""
+    path = folder / "bench-batch.json"
+    return cast("Json", json.loads(path.read_bytes())) if path.is_file() else None

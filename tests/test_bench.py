@@ -9,7 +9,7 @@ import time
 import pytest
 
 from detector.errors import InputError
-from eval import bench
+from eval import bench, bench_texts
 
 RESULT = {
     "schema": 1,
@@ -24,17 +24,20 @@ RESULT = {
     },
     "throughput": [
         {
+            "stream": stream,
             "model": "m@0",
             "processes": processes,
             "articles": 2000,
             "words": 1_000_000,
             "seconds": 4.0 / processes,
+            "cpu_seconds": 4.0,
             "articles_per_second": 500.0 * processes,
             "words_per_second": 250_000.0 * processes,
             "load_seconds": 0.2,
             "peak_memory_mb": 150.0,
             "verdicts": {"clean": 2000},
         }
+        for stream in ("human", "2% spun")
         for processes in (1, 2)
     ],
 }
@@ -56,7 +59,7 @@ YARDSTICK = {
     ("text", "count", "expected"), [("a  b\n\nc d", 3, "a  b\n\nc"), ("a b", 2, "a b"), ("a b", 3, None)]
 )
 def test_first_words_keeps_white_space(text, count, expected):
-    assert bench.first_words(text, count) == expected
+    assert bench_texts.first_words(text, count) == expected
 
 
 def test_articles_from_tables_are_cut_and_short_ones_left_out(tmp_path):
@@ -66,18 +69,18 @@ def test_articles_from_tables_are_cut_and_short_ones_left_out(tmp_path):
     pq.write_table(
         pa.table({"text": ["one two three four", "too short", "five six seven"]}), tmp_path / "human/bbc_2004.parquet"
     )
-    assert bench.articles_from_tables(tmp_path, 5, 3) == ["one two three", "five six seven"]
-    assert bench.articles_from_tables(tmp_path, 1, 3) == ["one two three"]
-    assert bench.articles_from_tables(tmp_path / "nowhere", 5, 3) == []
+    assert bench_texts.articles_from_tables(tmp_path, 5, 3) == ["one two three", "five six seven"]
+    assert bench_texts.articles_from_tables(tmp_path, 1, 3) == ["one two three"]
+    assert bench_texts.articles_from_tables(tmp_path / "nowhere", 5, 3) == []
 
 
 def test_articles_from_examples_are_long_enough_and_repeatable(tmp_path):
     (tmp_path / "a.txt").write_text(
         "The ferry left at noon. Nobody on the pier waved! Yes. Would it come back?", encoding="utf-8"
     )
-    made = bench.articles_from_examples(tmp_path, 3, 50, seed=1)
-    assert made == bench.articles_from_examples(tmp_path, 3, 50, seed=1)
-    assert made != bench.articles_from_examples(tmp_path, 3, 50, seed=2)
+    made = bench_texts.articles_from_examples(tmp_path, 3, 50, seed=1)
+    assert made == bench_texts.articles_from_examples(tmp_path, 3, 50, seed=1)
+    assert made != bench_texts.articles_from_examples(tmp_path, 3, 50, seed=2)
     assert len(set(made)) == 3
     for article in made:
         assert 50 <= len(article.split()) < 50 + 4 * 5
@@ -86,7 +89,7 @@ def test_articles_from_examples_are_long_enough_and_repeatable(tmp_path):
 
 def test_articles_from_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(InputError, match="--data"):
-        bench.articles_from_examples(tmp_path, 1, 10, seed=0)
+        bench_texts.articles_from_examples(tmp_path, 1, 10, seed=0)
 
 
 def _hold(megabytes: int) -> dict[str, float]:
@@ -122,8 +125,8 @@ def test_launcher_reports_time_memory_and_exit_code_of_the_command_alone():
 
 def test_markdown_names_yardsticks_and_how_they_were_extrapolated():
     text = bench.to_markdown({**RESULT, "yardsticks": [YARDSTICK]})
-    assert "| detect-spin, score_batch, 2 processes | 1,000 | 500,000 | 150 each |" in text
-    assert "| roberta-base, 2 threads | 2.00 | 1,000 | 1500 |" in text
+    assert "| score_batch, 2% spun, 2 processes | 2,000 | 1,000 | 500,000 | 2.0 | 150 each |" in text
+    assert "| roberta-base, 2 threads | 12 | 2.00 | 1,000 | | 1500 |" in text
     assert "timed on 12 texts of 512 random token ids" in text
     assert "roberta-base 17 min (500 times as long)" in text  # 2000 articles at 2 a second; 1000 / 2
     assert "0.41 s from a cold start (median of 5" in text
