@@ -1,0 +1,123 @@
+"""Articles to measure speed with: cut to one length, of people, of spinners, or mixed as a stream would be."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from detector.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+HUMAN_TABLES = ("human/us_news_2006_2021", "human/dailymail_2020", "human/rss_2016", "human/bbc_2004")
+SPUN_TABLES = ("spun/spinbot_news", "spun/spinbot_science", "spun/wild")
+SPUN_SHARE = 0.02  # of the articles of a mixed stream, as in the goals that are measured against
+
+
+def first_words(text: str, count: int) -> str | None:
+    """Return the text up to the end of its `count`-th word, white space kept; None if it has fewer.
+
+    >>> first_words("one  two three", 2)
+    'one  two'
+    """
+    for number, word in enumerate(re.finditer(r"\S+", text), 1):
+        if number == count:
+            return text[: word.end()]
+    return None
+
+
+def articles_from_tables(data: Path, count: int, words: int) -> list[str]:
+    """Return up to `count` human articles, each cut to `words` words, in table order."""
+    import pyarrow.parquet as pq
+
+    found: list[str] = []
+    for table in HUMAN_TABLES:
+        path = data / f"{table}.parquet"
+        if not path.is_file():
+            continue
+        for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
+            if len(found) == count:
+                return found
+            cut = first_words(text, words)
+            if cut is not None:
+                found.append(cut)
+    return found
+
+
+def spun_articles(data: Path, count: int, words: int) -> list[str]:
+    """Return up to `count` spun texts of `words` words each, made of passages of one table put one behind the other."""
+    import pyarrow.parquet as pq
+
+    articles: list[str] = []
+    for name in SPUN_TABLES:
+        path = data / f"{name}.parquet"
+        if not path.is_file():
+            continue
+        passages = ""
+        for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
+            passages += ("\n\n" if passages else "") + text
+            cut = first_words(passages, words)
+            if cut is not None:
+                articles.append(cut)
+                passages = ""
+            if len(articles) == count:
+                return articles
+    return articles
+
+
+def articles_from_examples(folder: Path, count: int, words: int, seed: int, pattern: str = "*.txt") -> list[str]:
+    """Return `count` articles of about `words` words, made of the sentences of the folder's texts in random order.
+
+    Raises:
+        InputError: the folder holds no .txt with sentences.
+    """
+    sentences = [
+        sentence
+        for path in sorted(folder.glob(pattern))
+        for sentence in re.split(r"(?<=[.!?])\s+", path.read_text(encoding="utf-8").strip())
+        if len(sentence.split()) > 3
+    ]
+    if not sentences:
+        raise InputError(f"{folder}: no .txt with sentences to build the benchmark from; name the tables with --data")
+    rng = random.Random(seed)
+    articles = []
+    for _ in range(count):
+        chosen: list[str] = []
+        length = 0
+        while length < words:
+            paragraph = [rng.choice(sentences) for _ in range(4)]
+            chosen.append(" ".join(paragraph))
+            length += len(chosen[-1].split())
+        articles.append("\n\n".join(chosen))
+    return articles
+
+
+def mixed_articles(data: Path, count: int, words: int, spun_share: float, seed: int) -> tuple[list[str], str]:
+    """Return articles of which `spun_share` are spun, in random order, and what they are in words.
+
+    Without the tables they are made of the sentences of examples/.
+
+    Raises:
+        InputError: there are neither tables nor examples.
+    """
+    wanted = round(count * spun_share)
+    spun = spun_articles(data, wanted, words) if wanted else []
+    human = articles_from_tables(data, count - wanted, words) if wanted < count else []
+    source = f"texts of the tables, cut to {words} words"
+    if len(spun) < wanted or len(human) < count - wanted:
+        examples, source = ROOT / "examples", f"sentences of examples/, recombined to about {words} words"
+        spun = articles_from_examples(examples, wanted, words, seed, "spun*.txt") if wanted else []
+        human = articles_from_examples(examples, count - wanted, words, seed, "original*.txt") if wanted < count else []
+    articles = [*human, *spun]
+    random.Random(seed).shuffle(articles)
+    return articles, source
+
+
+def short_rows(articles: Sequence[str], count: int, words: int, seed: int) -> Iterator[str]:
+    """Yield `count` stretches of `words` words of the articles."""
+    rng = random.Random(seed)
+    pool = " ".join(articles[:200]).split()
+    for _ in range(count):
+        start = rng.randrange(max(1, len(pool) - words))
+        yield " ".join(pool[start : start + words])
