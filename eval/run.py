@@ -17,7 +17,7 @@ from detector import __version__
 from detector.errors import InputError
 from detector.store import open_model
 from eval import held_out, plots, report, span_sets, summary, training_overlap
-from eval.fixed_systems import DetectorSystem, HubClassifier
+from eval.fixed_systems import DetectorSystem, ExaminerSystem, HubClassifier
 from eval.judging import ONE_MODEL, Judged, SystemScores, common_texts, judge, parts_of
 from eval.metrics import FPR_TARGETS, signature
 from eval.protocols import MASKED_SUFFIX, QUICK, Round, ScoreStore, build_rounds, run_rounds
@@ -28,7 +28,13 @@ from eval.systems import FixedFunction, TorturedPhrases, TrainableSystem, checke
 from train.corpora import list_tables
 
 log = logging.getLogger(__name__)
-READY = (DetectorSystem, HubClassifier, TorturedPhrases, FixedFunction)  # systems that learn nothing from texts
+READY = (
+    DetectorSystem,
+    ExaminerSystem,
+    HubClassifier,
+    TorturedPhrases,
+    FixedFunction,
+)  # systems that learn nothing from texts
 SCHEMA_VERSION = 2
 Json = dict[str, Any]
 

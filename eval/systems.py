@@ -298,9 +298,22 @@ def _ours(wanted: Wanted) -> TrainableSystem:
     return DetectorSystem(wanted.model)
 
 
+def _examiner(wanted: Wanted) -> TrainableSystem:
+    """The examiner of the model folder alone."""
+    if wanted.trained:
+        raise InputError(
+            "the system 'examiner' takes hours to train in each round: python -m eval joined trains some of the "
+            "rounds and writes its scores, for --scores"
+        )
+    from eval.fixed_systems import ExaminerSystem
+
+    return ExaminerSystem(wanted.model)
+
+
 SYSTEMS: dict[str, Callable[[Wanted], TrainableSystem]] = {
     "ours": _ours,
     "screen": _screen,
+    "examiner": _examiner,
     "tortured": lambda wanted: TorturedPhrases(wanted.data),
     "association": lambda wanted: Association(),
     "tfidf": lambda wanted: TfidfLogistic(),
