@@ -244,14 +244,16 @@ def test_the_first_suggestion_is_the_best_of_all_paths(words):
 @settings(max_examples=100, deadline=None)
 def test_spans_ranked_together_get_what_each_gets_alone(words, data):
     spans = data.draw(
-        st.lists(st.tuples(st.integers(0, len(words) - 1), st.integers(1, 14)).map(lambda p: (p[0], sum(p))), max_size=6)
+        st.lists(
+            st.tuples(st.integers(0, len(words) - 1), st.integers(1, 14)).map(lambda p: (p[0], sum(p))), max_size=6
+        )
     )
     spans = [(a, min(b, len(words))) for a, b in spans]
     assert ANY.suggest_all(words, spans) == [ANY.suggest(words, a, b) for a, b in spans]
 
 
 def test_many_spans_are_ranked_in_parts():
-    words = "the cleric agreed . ".split() * 600
+    words = ["the", "cleric", "agreed", "."] * 600
     spans = [(i, i + 1) for i in range(1, len(words), 4)]
     found = suggester().suggest_all(words, spans)
     assert len(found) == 600
