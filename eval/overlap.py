@@ -149,7 +149,9 @@ class Shared:
         seen[self.number[trained[self.owner]]] = True
         hits = np.bincount(self.owner, weights=seen[self.number], minlength=len(self.distinct))
         chosen = np.asarray(tests, dtype=np.int64)
-        return np.asarray(hits[chosen] / np.maximum(self.distinct[chosen], 1), dtype=np.float64)
+        shares = hits[chosen] / np.maximum(self.distinct[chosen], 1)
+        shares[trained[chosen] & (self.distinct[chosen] > 0)] = 1.0  # its own n-grams may occur in no other text
+        return np.asarray(shares, dtype=np.float64)
 
 
 def shares_by_round(

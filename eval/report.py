@@ -241,6 +241,7 @@ def _side_by_side(m: Json) -> list[Block]:
     ]
     rows.append(["all spun texts", str(first["spun"]["texts"]), *(cell(systems[n]["ranking"]["auroc"]) for n in names)])
     out += [Heading("Area under the ROC curve", 3), Table(["", "texts", *names], rows)]
+    out += _others_side_by_side(systems, names)
     calibrated = [n for n in names if systems[n]["calibration"]]
     if not calibrated:
         return out
@@ -250,6 +251,28 @@ def _side_by_side(m: Json) -> list[Block]:
         for key, title in (("ece", "expected calibration error"), ("brier", "Brier score"))
     ]
     return [*out, Heading("Calibration", 3), Table(["", "texts", *calibrated], rows)]
+
+
+def _others_side_by_side(systems: Json, names: Sequence[str]) -> list[Block]:
+    """Return what the systems flag of texts that are not spun, set by set: what they find may be a topic."""
+    key = next((k for k in ("0.01", "0.05") if all(k in systems[n]["thresholds"] for n in names)), None)
+    if key is None:
+        return []
+    rows = []
+    for kind in ("human", "machine_made"):
+        for k, e in enumerate(systems[names[0]]["sets"][kind]):
+            rows.append(
+                [_mark(e), str(e["texts"]), *(cell(systems[n]["sets"][kind][k]["flagged"][key]) for n in names)]
+            )
+    note = "A system that flags a spun set and as much of the human set on the same topics has found the topic."
+    if any(e["set"] == "human/students_gulf" for e in systems[names[0]]["sets"]["human"]):
+        note += (
+            " Read `quillbot_pairs` beside `students_gulf` (the same questions), `spinbot_news` beside "
+            "`dailymail_2020`, `spinbot_science` beside `cs_abstracts` and the translated abstracts."
+        )
+    head = ["", "texts", *names]
+    title = f"Flagged of texts that are not spun, {threshold_head(key)} false positives"
+    return [Heading(title, 3), Paragraph(note), Table(head, rows)]
 
 
 def _spun(s: Json) -> list[Block]:

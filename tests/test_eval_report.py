@@ -224,6 +224,51 @@ def test_a_trained_protocol_on_small_tables(tmp_path):
         assert again["systems"][name]["ranking"] == m["systems"][name]["ranking"]
 
 
+def test_a_leak_between_tables_is_found_and_left_out(tmp_path):
+    """A spun text stands, under other heads, in human rows of other groups: only the n-grams show it."""
+    pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    suite = small_tables(tmp_path)
+    leaked = pq.read_table(tmp_path / "spun/wild.parquet").to_pylist()[3]
+    path = tmp_path / "human/dailymail_2020.parquet"
+    rows = pq.read_table(path).to_pylist()
+    for i in range(8):  # several, so that some are in training whatever fold the text is in
+        rows[i]["text"] = f"Readers wrote {i}: {leaked['text']}"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    done = invoke("run", suite, "--system", "tortured", "--data", tmp_path, "--quick", "--no-pictures",
+                  "--out", tmp_path / "a")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    m = json.loads((tmp_path / "a" / "metrics.json").read_text(encoding="utf-8"))
+    found = m["overlap"]["by_set"]
+    assert found["spun/wild"]["above_limit"] == found["spun/wild"]["by_size"]["8"]["texts_with_any"] == 1
+    assert found["spun/quillbot_pairs"]["by_size"]["8"]["texts_with_any"] == 0
+    assert next(e for e in m["systems"]["tortured"]["sets"]["spun"] if e["set"] == "spun/wild")["texts"] == 8
+    said = (tmp_path / "a" / "report.md").read_text(encoding="utf-8")
+    assert re.search(r"\| spun/wild \| 9 \| 11\.1 \|.* \| 1 \|", said)
+
+
+def test_baselines_beside_a_score_file_are_judged_on_its_texts(tmp_path):
+    """Scores of one round: a baseline is trained in that round alone, and scores those texts and no others."""
+    suite = small_tables(tmp_path)
+    common = ["--data", tmp_path, "--quick", "--no-pictures"]
+    done = invoke("run", suite, "--system", "tortured", *common, "--out", tmp_path / "a", "--save-scores",
+                  tmp_path / "all.parquet")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rows = [r for r in read_rows(tmp_path / "all.parquet") if r["round"] == "wild-1"]
+    one = tmp_path / "one.jsonl"
+    one.write_text("".join(json.dumps({**r, "system": "ours"}) + "\n" for r in rows), encoding="utf-8")
+    done = invoke("run", suite, "--scores", one, "--system", "association", *common, "--out", tmp_path / "b")
+    assert done.exit_code == 0, done.output
+    m = json.loads((tmp_path / "b" / "metrics.json").read_text(encoding="utf-8"))
+    assert m["systems"]["ours"]["rounds"] == m["systems"]["association"]["rounds"] == ["wild-1"]
+    assert m["left_out"]["not_scored_by_all_systems"] == 0
+    assert sum(m["texts"].values()) == len(rows)
+    assert [r["left_out"] for r in m["rounds"]] == ["wild"]
+    one.write_text("".join(json.dumps({**r, "round": "wild-7"}) + "\n" for r in rows), encoding="utf-8")
+    done = invoke("run", suite, "--scores", one, "--system", "association", *common, "--out", tmp_path / "c")
+    assert done.exit_code == 2
+    assert "wild-7" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from eval import overlap, span_sets, spans
@@ -138,6 +141,39 @@ def test_shared_ngrams_by_hand():
     assert found[0].tolist() == [1.0, 1.0]
     assert found[1].tolist() == pytest.approx([3 / 23, 0.0])  # w20..w29: three runs of eight, none of thirteen
     assert found[2].tolist() == found[3].tolist() == [0.0, 0.0]
+
+
+def test_hashed_ngrams_find_what_sets_of_words_find():
+    """Random texts over few words, so that most n-grams repeat, with case, punctuation and letters beyond ASCII."""
+    rng = np.random.default_rng(5)
+    parts = [
+        "straße",
+        "Ärger",
+        "ﬁne",
+        "don't",
+        "x_y",
+        "12",
+        "日本",
+        "I",
+        "…",
+        "the",
+        "THE",
+        "na\u0301ive",
+        "\U0001d49c",
+    ]
+    texts = [" ".join(rng.choice(parts, rng.integers(0, 60))) for _ in range(60)] + ["", "…"]
+
+    def ngrams(text, size):
+        found = re.findall(r"[^\W_]+", text.lower())
+        return {tuple(found[i : i + size]) for i in range(len(found) - size + 1)}
+
+    rounds = [(range(30), range(30, 62)), (range(20, 50), [0, 3, 25, 61])]
+    for (train, test), shares in zip(rounds, overlap.shares_by_round(texts, rounds, (), (3, 5)), strict=True):
+        for k, size in enumerate((3, 5)):
+            trained = set().union(*(ngrams(texts[i], size) for i in train))
+            expected = [len(ngrams(texts[i], size) & trained) / max(len(ngrams(texts[i], size)), 1) for i in test]
+            assert shares[:, k].tolist() == pytest.approx(expected)
+            assert 0 < np.mean(expected) < 1
 
 
 def test_rounds_see_their_own_training_only():
