@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.experiments_report import HEADS, Sizes, Variant, measure, read_scores, read_variants
-from eval.experiments_report import Judged as Judged
+from eval.experiments_report import HEADS, Judged, Sizes, Variant, measure, read_notes, read_scores, read_variants
 from eval.metrics import wilson_interval
 
 NAME = "experiments"
@@ -43,7 +42,7 @@ def write(cache: Path, out: Path, recipe: Path | None = None) -> list[Path]:
         result = measure(judged, sizes, variants, scores)
     result["shipped"] = [_shipped_figures(s) for s in shipped]
     out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(result, sizes, variants)
+    text = to_markdown(result, sizes, variants, read_notes(recipe))
     paths = [out / f"{NAME}.md", out / f"{NAME}.json"]
     paths[0].write_text(text, encoding="utf-8", newline="\n")
     paths[1].write_text(json.dumps(_rounded(result), indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -77,8 +76,8 @@ def _shipped_figures(shipped: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def to_markdown(result: Mapping[str, Any], sizes: Sizes, variants: Sequence[Variant]) -> str:
-    """Return the report."""
+def to_markdown(result: Mapping[str, Any], sizes: Sizes, variants: Sequence[Variant], notes: Sequence[str] = ()) -> str:
+    """Return the report; `notes`: paragraphs with which its reading begins."""
     titles = {v.name: v for v in variants}
     lines = [
         "# Experiments with the examiner",
@@ -101,7 +100,7 @@ def to_markdown(result: Mapping[str, Any], sizes: Sizes, variants: Sequence[Vari
         lines += [f"## Area under the ROC curve, {head}: article / single window", ""]
         lines += [*_area_table(result, titles, head), ""]
     lines += ["## False positives and cost", "", *_cost_table(result, titles), ""]
-    lines += ["## Reading", ""]
+    lines += ["## Reading", "", *(line for note in notes for line in (note, ""))]
     lines += [f"- **{v.name}**: {v.found}" for v in variants if v.found and v.name in ran]
     missing = [v.name for v in variants if v.name not in ran]
     if missing:

@@ -123,6 +123,12 @@ def read_variants(path: Path | None = None) -> tuple[Sizes, list[Variant]]:
     return Sizes(**raw["sizes"]), variants
 
 
+def read_notes(path: Path | None = None) -> list[str]:
+    """Return the paragraphs with which the reading of the report begins."""
+    raw = tomli.loads((path or VARIANTS).read_text(encoding="utf-8"))
+    return [str(note) for note in raw.get("reading", {}).get("notes", [])]
+
+
 def read_scores(file: Path, count: int) -> Scores:
     """Return what `run_variant` kept, with the mean of the windows of each of `count` texts, weighted by pieces."""
     kept = np.load(file)
