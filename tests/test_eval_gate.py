@@ -39,17 +39,27 @@ def floors(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def damaged(tmp_path_factory):
-    """The shipped model with the weights of its screen halved and the manifest made to agree."""
-    folder = tmp_path_factory.mktemp("damaged") / store.DEFAULT_MODEL
+def worse(folder, change):
+    """A copy of the shipped model in `folder`, changed, with a manifest that agrees."""
     shutil.copytree(SHIPPED, folder)
-    weights = np.load(folder / "screen.npy")
-    np.save(folder / "screen.npy", weights * weights.dtype.type(0.5))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    change(folder, config)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     manifest = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))
     extra = {k: v for k, v in manifest.items() if k not in ("schema", "name", "files")}
     store.write_manifest(folder, manifest["name"], extra)
     return folder
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    """The shipped model with the weights of its screen halved."""
+
+    def halve(folder, config):
+        weights = np.load(folder / "screen.npy")
+        np.save(folder / "screen.npy", weights * weights.dtype.type(0.5))
+
+    return worse(tmp_path_factory.mktemp("damaged") / store.DEFAULT_MODEL, halve)
 
 
 def test_the_same_model_passes(floors):
@@ -68,6 +78,44 @@ def test_a_worse_model_fails_and_is_told_where_and_by_how_much(floors, damaged, 
     assert any("recall" in line for line in fallen)
     assert all("floor" in line and "now" in line for line in fallen)
     assert floors.read_bytes() == before
+
+
+def fallen(said):
+    return {line.split()[0] for line in said.splitlines() if "WORSE by" in line}
+
+
+def test_a_model_that_only_loses_its_calibration_fails(floors, tmp_path):
+    """All log odds shrunk to a quarter, thresholds too: the same verdicts, other probabilities."""
+
+    def shrink(folder, config):
+        def less(p):
+            return round(1 / (1 + ((1 - p) / p) ** 0.25), 6)
+
+        config["operating_points"] = {k: less(v) for k, v in config["operating_points"].items()}
+        config["join"]["cleared"] *= 0.25
+        article = config["join"]["article"]
+        article["weights"] = [w * 0.25 for w in article["weights"]]
+        article["bias"] *= 0.25
+
+    status, said = run("--floors", floors, "--model", worse(tmp_path / store.DEFAULT_MODEL, shrink))
+    assert status == 1, said
+    assert fallen(said) & {"ece", "brier"}
+    assert not any(name.startswith(("recall", "fpr")) for name in fallen(said)), said
+
+
+def test_a_model_that_only_grows_slower_and_larger_fails(tmp_path):
+    """Every article examined, and two megabytes that nothing reads."""
+
+    def burden(folder, config):
+        config["join"]["gate"] = -1e9
+        (folder / "ballast.bin").write_bytes(b"0" * 2_000_000)
+
+    path = tmp_path / "floors.json"
+    assert run("--sets", "program", "--floors", path, "--raise")[0] == 0
+    heavy = worse(tmp_path / store.DEFAULT_MODEL, burden)
+    status, said = run("--sets", "program", "--floors", path, "--model", heavy)
+    assert status == 1, said
+    assert {"speed/human", "size/bytes"} <= fallen(said)
 
 
 def test_raising_does_not_lower_without_the_second_flag(floors, damaged, tmp_path):
