@@ -234,7 +234,7 @@ def join_round(
     spun = np.array([d.label == SPUN for d in chosen])
     weights = article_weights([d.table for d in chosen], spun, population, screen)
     inputs = np.array(features)
-    model = fit_logistic(inputs, spun, weights, screen.article["penalty"])
+    model = fit_logistic(inputs, spun, weights, screen.join["penalty"])
     log.info("%s: %s", name, dict(zip(JOINED_NAMES, model.weights.round(2).tolist(), strict=True)))
     held_out = cross_fit(inputs, spun, weights, [d.group for d in chosen], screen)
     human = np.array([held_out[at] if at >= 0 else low for (_, at), low in zip(people, odds, strict=True)])

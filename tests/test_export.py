@@ -87,10 +87,24 @@ def test_no_large_set_of_writers_is_flagged_much_more_often_and_all_sets_alike_n
         flagged = probability >= points[name]
         shares = {t: flagged[: len(tables)][np.array(tables) == t].mean() for t in sizes}
         assert shares["human/easy"] <= 2 * rate
-        assert shares["human/odd"] <= 2.5 * rate
+        assert shares["human/odd"] <= 2 * rate
         assert np.mean(list(shares.values())) <= rate
         assert flagged[: len(tables)].mean() <= rate
     assert points["strict"] < 0.9
+
+
+def test_small_sets_stand_together_and_one_odd_text_does_not_decide():
+    rng = np.random.default_rng(9)
+    tables = np.array(["human/large"] * 4000 + [f"human/small {i % 10}" for i in range(400)])
+    scores = rng.normal(-8, 1, len(tables))
+    scores[4000] = 20.0  # the oddest text of a set of forty
+    points, details = e.thresholds(tables, scores, 100)
+    assert points["balanced"] < 0.5, "one text in forty is more than what is promised, but in four hundred it is not"
+    scores[4000:] += 4
+    points, details = e.thresholds(tables, scores, 100)
+    flagged = 1 / (1 + np.exp(-scores)) >= points["balanced"]
+    assert flagged[4000:].mean() <= 2 * e.TARGET_RATES["balanced"]
+    assert details["sets"]["balanced"]["decided_by"] in {"even", e.SMALL_SETS}
 
 
 # ------------------------------------------------------------------------------------------------------ folder

@@ -14,12 +14,12 @@ from detector import SpinDetector
 from detector.calibrate import JOINED_NAMES, joined_features, spun_log_odds
 from detector.errors import ModelError
 from detector.examiner import NOT_EXAMINED, Examined
-from detector.join import FirstLook, chosen_segments, token_evidence
+from detector.join import chosen_segments, token_evidence
 from detector.results import KINDS
 from detector.store import write_manifest
 from tests.tiny_model import tiny
 from train.examiner import Settings as ExaminerSettings
-from train.join import Examinations, article_weights, first_look_clears, fit_first_look, fit_join, unseen
+from train.join import article_weights, fit_join, unseen
 
 EXAMINER = Path(__file__).parent / "data" / "tiny_examiner"
 
@@ -33,7 +33,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("examiner.onnx", "tokenizer.json"):
         shutil.copy(EXAMINER / name, folder / name)
     recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
-    settings = replace(made.settings, join={"examined_human_share": 0.5, "first_segments": 2, "most_segments": 4})
+    settings = replace(made.settings, join={"examined_human_share": 0.5, "most_segments": 4, "penalty": 1.0})
     measured = fit_join(folder, made.fitted, made.documents, recipe, settings, {})
     assert any(share == 1.0 for _, share in measured["gate"].values()), "the spun table passes the gate"
     return folder
@@ -62,54 +62,6 @@ def test_what_the_screen_clears_is_below_every_threshold_and_not_examined(
             assert result.probability < min(detector.operating_points.values())
             assert result.spans == ()
     assert 0 < len(examined) < len([d for d in tiny().documents if d.label == "original"])
-
-
-def long_spun_text() -> str:
-    return "\n\n".join(d.text for d in tiny().documents if d.label == "spun")[:4000]
-
-
-def test_reading_in_two_parts_gives_what_reading_whole_gives(joined: Path) -> None:
-    detector = SpinDetector.load(joined)
-    assert detector._join is not None
-    text = long_spun_text()
-    results = []
-    for most in (1, 2, 3, 100):
-        detector._join._first_look = FirstLook(most, None)
-        results.append(detector.score(text).to_dict())
-    assert results[0]["segments"] and len(results[0]["segments"]) > 3
-    assert all(r == results[0] for r in results[1:])
-
-
-def test_the_first_look_clears_long_texts_only(joined: Path) -> None:
-    detector = SpinDetector.load(joined)
-    assert detector._join is not None
-    lowest = min(detector.operating_points.values())
-    found = [(d.text, detector.score(d.text)) for d in tiny().documents[::5] if d.label == "spun"]
-    short = [text for text, r in found if r.verdict == "spun" and len(r.segments) <= 2]
-    assert short
-    detector._join._first_look = FirstLook(2, 1e6)
-    cleared = detector.score(long_spun_text())
-    assert cleared.probability is not None and cleared.probability < lowest and cleared.spans == ()
-    assert all(detector.score(text).verdict == "spun" for text in short)
-    with pytest.raises(ValueError, match="at least one segment"):
-        FirstLook(0, None)
-
-
-def test_the_fitted_first_look_clears_no_text_that_was_found_and_some_of_the_others() -> None:
-    rng = np.random.default_rng(5)
-    texts, segments = 60, 4
-    found = np.arange(texts) < 20
-    spun = rng.normal(np.where(found, 4.0, -6.0)[:, None], 1.0, (texts, segments)).ravel()
-    examined = Examinations(
-        np.arange(texts), np.zeros((texts, 1)), np.zeros((texts, 4)), np.repeat(np.arange(texts), segments),
-        rng.normal(size=texts * segments), spun,
-    )  # fmt: skip
-    look = fit_first_look(examined, found, 2)
-    clears = first_look_clears(examined, look)
-    assert not clears[found].any()
-    assert clears[~found].mean() > 0.9
-    assert not first_look_clears(examined, FirstLook(4, 1e6)).any(), "texts of four segments are read whole at once"
-    assert fit_first_look(examined, np.zeros(texts, np.bool_), 2).gate is None
 
 
 def test_the_result_of_a_joined_model_keeps_the_contract(joined: Path) -> None:

@@ -34,7 +34,9 @@ OTHER_KINDS = tuple(k for k in KINDS if k != "spun")
 TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensitive": 0.05}
 """False-positive rates that the contract promises."""
 
-_HUMAN_SETS_ALLOWED = 2.5
+SMALL_SETS = "small sets"
+"""Name under which sets with too few texts for a threshold of their own stand together."""
+_HUMAN_SETS_ALLOWED = 2.0
 """A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average."""
 _SMALLEST_SET = 150
 """Texts of a set below which its own rate is too uncertain to set a threshold by."""
@@ -297,10 +299,14 @@ def thresholds(
     """Return thresholds as probabilities, and how they came about, from held-out log odds of human texts.
 
     A threshold is the highest of: the one that the promised share of all texts exceeds, the same with every set
-    weighing alike, and for each set of `smallest_set` texts or more the one that _HUMAN_SETS_ALLOWED times the promised
-    share exceeds. `tables`: the set of each text. A set in which a single text is more than what a rule allows takes no
-    part in that rule: its threshold would be the score of its oddest text, whatever the promise.
+    weighing alike, and for each set the one that _HUMAN_SETS_ALLOWED times the promised share exceeds. `tables`: the
+    set of each text. Sets of fewer than `smallest_set` texts are taken together as one: alone, their threshold would
+    be the score of their oddest text, whatever the promise. For the same reason a set in which a single text is more
+    than what a rule allows takes no part in that rule.
     """
+    names, sizes = np.unique(tables, return_counts=True)
+    small = np.isin(tables, names[sizes < smallest_set])
+    tables = np.where(small, SMALL_SETS, tables.astype(object)).astype(str)
     names, sizes = np.unique(tables, return_counts=True)
     points: dict[str, float] = {}
     details: dict[str, Any] = {"human_texts": len(scores), "sets": {}}
@@ -313,7 +319,7 @@ def thresholds(
                 even[tables == name] = 1.0 / size
             candidates["even"] = upper_quantile(scores[even > 0], rate, even[even > 0])
         for name, size in zip(names, sizes, strict=True):
-            if size >= smallest_set and size * _HUMAN_SETS_ALLOWED * rate >= 1.0:
+            if size * _HUMAN_SETS_ALLOWED * rate >= 1.0:
                 candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED * rate)
         decisive = max(candidates, key=lambda k: candidates[k])
         # The detector rounds probabilities to six places: the threshold is the next one above what may not be flagged.

@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from detector.calibrate import JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
 from detector.examiner import Examiner
-from detector.join import FirstLook, chosen_segments, features_of
+from detector.join import chosen_segments, features_of
 from detector.results import KINDS
 from detector.segment import prepare
 from detector.store import open_model, write_manifest
@@ -35,7 +34,6 @@ RECIPE_FILE = "recipe.json"
 _OTHERS = [k for k, kind in enumerate(KINDS) if kind != SPUN]
 SMALLEST_SET = 100
 """Texts of a set from which it sets a threshold of its own; lower than the screen's, since a fifth is left of each."""
-_FIRST_LOOK_MARGIN = 0.5  # below the lowest first look of a text found: a few hundred texts do not show the lowest
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def cross_fit(
     result = np.zeros(len(labels))
     for held in np.unique(fold):
         rows = fold != held
-        model = fit_logistic(features[rows], labels[rows], weights[rows], settings.article["penalty"])
+        model = fit_logistic(features[rows], labels[rows], weights[rows], settings.join["penalty"])
         result[~rows] = model.log_odds(features[~rows])
     return result
 
@@ -220,13 +218,11 @@ def fit_join(
     log.info("gate %.3f: %d of %d unseen texts examined", gate, len(spun), new.sum())
     weights = article_weights(tables, spun, population, settings)
     held_out = cross_fit(examined.features, spun, weights, groups, settings)
-    article = fit_logistic(examined.features, spun, weights, settings.article["penalty"])
+    article = fit_logistic(examined.features, spun, weights, settings.join["penalty"])
 
-    look = fit_first_look(examined, spun & (held_out > 0.0), int(rules["first_segments"]))
-    read_on = ~first_look_clears(examined, look)
     log_odds = np.full(len(encoded), -np.inf)
     log_odds[new] = fitted.cross_fitted[new] - 100.0  # 100: the cleared below all examined ones, in the screen's order
-    log_odds[examined.rows[read_on]] = held_out[read_on]
+    log_odds[examined.rows] = held_out
     people = new & human
     points, details = thresholds(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
@@ -246,7 +242,6 @@ def fit_join(
     measured = {
         **measured,
         "gate": _gate_table(fitted, new, gate),
-        "read_on": _read_on_table(tables, read_on),
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_examined": round(accuracy, 4),
         "thresholds": details,
@@ -257,7 +252,6 @@ def fit_join(
         "gate": gate,
         "cleared": cleared,
         "most_segments": int(rules["most_segments"]),
-        "first_look": asdict(look),
         "article": article.to_config(),
         "segment": segment,
         "kind_scale": scale,
@@ -265,44 +259,6 @@ def fit_join(
     manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": details}
     _write(folder, config, manifest)
     return measured
-
-
-def _looks(examined: Examinations, most: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Return for each text the highest log odds of the segments read first, and the number of its segments."""
-    begins = np.searchsorted(examined.segment_text, np.arange(len(examined.rows) + 1))
-    sizes = np.diff(begins)
-    highest = np.zeros(len(sizes))
-    reader = FirstLook(most, None)
-    for text, (begin, end) in enumerate(pairwise(begins.tolist())):
-        first = reader.segments(range(end - begin), examined.segment_screen[begin:end])
-        highest[text] = examined.segment_spun[begin:end][first].max()
-    return highest, sizes
-
-
-def fit_first_look(examined: Examinations, found: NDArray[np.bool_], most: int) -> FirstLook:
-    """Return the first look that clears none of the texts `found`, shape (texts,), and a little less than it could.
-
-    Only texts of more than `most` segments count: the others are read whole at once.
-    """
-    highest, sizes = _looks(examined, most)
-    wanted = highest[found & (sizes > most)]
-    if not len(wanted):
-        return FirstLook(most, None)
-    return FirstLook(most, round(float(wanted.min()) - _FIRST_LOOK_MARGIN, 4))
-
-
-def first_look_clears(examined: Examinations, look: FirstLook) -> NDArray[np.bool_]:
-    """Return which of the texts the first look clears, shape (texts,)."""
-    highest, sizes = _looks(examined, look.most)
-    if look.gate is None:
-        return np.zeros(len(sizes), np.bool_)
-    return np.asarray((sizes > look.most) & (highest < look.gate))
-
-
-def _read_on_table(tables: Sequence[str], read_on: NDArray[np.bool_]) -> dict[str, list[float]]:
-    """Return for each table the texts that pass the gate and the share of them that the first look does not clear."""
-    names = np.array(tables)
-    return {t: [int(np.sum(names == t)), round(float(np.mean(read_on[names == t])), 4)] for t in sorted(set(tables))}
 
 
 def _fit_segments(examined: Examinations, spun: NDArray[np.bool_], weights: Floats) -> list[float]:
