@@ -32,6 +32,7 @@ from eval.metrics import (
 )
 from eval.protocols import MASKED_SUFFIX
 from eval.suite import Item
+from train.corpora import Document
 
 RESAMPLES = 200  # each sorts all texts; the bounds are quoted to two digits
 PRIOR = 0.5  # share of spun texts for which the model states its probabilities (config.json, calibration)
@@ -83,7 +84,7 @@ def calibration(judged: Judged, items: Sequence[Item], seed: int, masses: Mappin
         return None
     y = spun.astype(np.float64)
     groups = np.unique([d.group for d in documents], return_inverse=True)[1].astype(np.int64)
-    tables = np.array([d.table for d in documents])
+    tables = set_names(documents)
     mixes = _mixes(tables, spun, masses)
     main = next(iter(mixes))
     out: Json = {"prior": PRIOR, "bins": BINS, "mix": main, "mixes": {}}
@@ -108,6 +109,14 @@ def calibration(judged: Judged, items: Sequence[Item], seed: int, masses: Mappin
             entry["against_rest"] = _scores(p[rows], y[rows], alone, groups[rows], seed)
         out["sets"].append(entry)
     return out
+
+
+def set_names(documents: Sequence[Document]) -> NDArray[np.str_]:
+    """Return the set of each text: its table, in two where a table holds spun texts and others."""
+    sides = {(d.table, d.label == "spun") for d in documents}
+    mixed = {table for table, spun in sides if (table, not spun) in sides}
+    side = {True: "spun", False: "not spun"}
+    return np.array([f"{d.table} ({side[d.label == 'spun']})" if d.table in mixed else d.table for d in documents])
 
 
 def _scores(p: Floats, y: Floats, weights: Floats, groups: NDArray[np.int64], seed: int) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, f1_score, precision_score
@@ -154,6 +156,17 @@ def test_calibration_depends_on_the_mix_and_the_first_is_that_of_the_recipe():
     by_set = {e["set"]: e for e in x["sets"]}
     assert by_set["spun/x"]["mean"]["value"] == pytest.approx(0.8)
     assert by_set["spun/y"]["against_rest"]["ece"]["value"] == pytest.approx(y["ece"]["value"])
+
+
+def test_a_file_of_both_kinds_is_two_sets_in_the_calibration():
+    items = [item("human/a", i, writer=f"k{i % 2}") for i in range(40)] + [item("spun/x", i) for i in range(10)]
+    items = [replace(i, document=replace(i.document, table="mine")) for i in items]
+    out = summary.summarise_system(judged(items, [0.1] * 40 + [0.8] * 10, calibrated=True), items, SUITE)["calibration"]
+    assert [(e["set"], e["texts"], e["spun"]) for e in out["sets"]] == [
+        ("mine (not spun)", 40, False),
+        ("mine (spun)", 10, True),
+    ]
+    assert [e["mean"]["value"] for e in out["sets"]] == pytest.approx([0.1, 0.8])
 
 
 def test_bins_of_few_groups_have_wide_intervals():
