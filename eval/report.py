@@ -343,7 +343,8 @@ def _human(s: Json) -> list[Block]:
     out: list[Block] = [Heading("Human sets: flagged", 3)]
     if anew:
         out.append(Paragraph(POINTS_OF_THESE))
-    return [*out, Table(head, rows, s["signature"])]
+    out.append(Table(head, rows, s["signature"]))
+    return out
 
 
 def _worst(s: Json) -> list[Block]:
