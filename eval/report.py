@@ -378,7 +378,7 @@ def _calibration(s: Json) -> list[Block]:
     rows = [
         [MIXES[k], str(e["ece"]["n"]), cell(e["ece"], 4, 1.0), cell(e["brier"], 4, 1.0)] for k, e in c["mixes"].items()
     ]
-    out = [Heading("Calibration", 3), Paragraph(note)]
+    out: list[Block] = [Heading("Calibration", 3), Paragraph(note)]
     out.append(Table(["mix", "texts", "expected calibration error", "Brier score"], rows, s["signature"]))
     out.append(Heading("Calibration by set", 3))
     out.append(
