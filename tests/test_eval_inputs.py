@@ -151,11 +151,13 @@ def test_scores_of_several_systems_and_rounds(items, tmp_path):
     assert ours.unit.tolist() == ["1", "2"]
     assert ours.score.tolist() == [0.25, NOT_SCORED]
     assert ours.calibrated
-    assert ours.points == {"balanced": 0.5}
+    assert ours.points == {}  # they belong to the shipped model, not to those of rounds
     assert not theirs.calibrated
     assert theirs.points == {}
     assert theirs.text.tolist() == [1]
     assert skipped == {"of other suites": 1, "unknown id": 1}
+    one = write(tmp_path / "one.jsonl", [{"id": "a", "system": "ours", "probability": 0.25}])
+    assert scores.read_scores(one, items, "mine", {"balanced": 0.5}, "m@1")[0][0].points == {"balanced": 0.5}
 
 
 def test_scores_as_npz_and_back_through_parquet(items, tmp_path):
