@@ -14,24 +14,21 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import detector.detect
 from detector import SpinDetector, SpinResult, __version__
 from detector.errors import InputError
-from detector.normalise import WARNINGS, Normalised, normalise
+from detector.normalise import WARNINGS, normalise
 from detector.reading import decode
-from detector.segment import Prepared, prepare
-from detector.spaced import Splitter
-from detector.words import segment_ends, tokenise
+from detector.segment import prepare
 from eval.attacks import ATTACKS, UNICODE_ATTACKS, attack
 from eval.metrics import signature, wilson_interval
 from eval.page_furniture import HELD_OUT, KNOWN, with_furniture
+from eval.plain import as_it_stands, preparing
 from eval.report import digest_tables, table_lines
 from eval.sampling import balanced_sample
 from train.corpora import Document, load_documents
@@ -43,24 +40,6 @@ _LONGEST, _FEWEST = 350, 60  # words of a text: enough to be sure of it, and the
 Json = dict[str, Any]
 Change = Callable[[str], str]
 logger = logging.getLogger(__name__)
-
-
-def as_it_stands(text: str, splitter: Splitter | None = None) -> Prepared:
-    """Return a text made ready without normal form and with nothing left out; what "before" means."""
-    plain = text.encode("utf-8", "replace").decode("utf-8")
-    tokens = tokenise(plain)
-    return Prepared(Normalised(plain, None, ()), (), tokens, segment_ends(tokens))
-
-
-@contextmanager
-def _preparing(function: Callable[..., Prepared]) -> Iterator[None]:
-    """Let the detector make texts ready with `function`."""
-    before = vars(detector.detect)["prepare"]
-    vars(detector.detect)["prepare"] = function
-    try:
-        yield
-    finally:
-        vars(detector.detect)["prepare"] = before
 
 
 @dataclass(frozen=True)
@@ -107,7 +86,7 @@ def draw(data: Path, model: str | None, human: int, spun: int, seed: int) -> Sam
 
 
 def _score(sample: Sample, documents: Sequence[Document], change: Change, before: bool = False) -> list[SpinResult]:
-    with _preparing(as_it_stands if before else prepare):
+    with preparing(as_it_stands if before else prepare):
         return [sample.detector.score(change(d.text)) for d in documents]
 
 
@@ -156,7 +135,7 @@ def _furniture_counts(sample: Sample, style: str, seed: int) -> Counter[str]:
         counts[kind] += 1
         counts[f"{kind}_plain"] += sample.flagged([plain], "balanced")
         for name, function in (("before", as_it_stands), ("after", prepare)):
-            with _preparing(function):
+            with preparing(function):
                 result = sample.detector.score(page)
             a, b = plain.probability, result.probability
             counts[f"within_{name}"] += (a is None) == (b is None) and abs((a or 0.0) - (b or 0.0)) <= TOLERANCE

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -152,3 +153,12 @@ def test_visible_shows_control_characters_as_escapes():
 
 def test_every_verdict_has_its_word():
     assert {v.value for v in Verdict} == {"spun", "clean", "not_scored"}
+
+
+def test_names_of_models_and_operating_points_are_text_too():
+    """Both can come from files that somebody else wrote."""
+    entry = scored("The council met.", spans=())
+    named = replace(entry.result, model="m\x1b]0;x\x07@1", operating_point="mine\x9b2J")
+    shown = "".join(render_text([Scored(named, entry.text)]))
+    assert "m\\x1b]0;x\\x07@1" in shown
+    assert "(mine\\x9b2J)" in shown

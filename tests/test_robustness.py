@@ -6,14 +6,13 @@ import json
 import math
 
 import numpy as np
-import pandas
 import pytest
 from click.testing import CliRunner
 
 from eval import robustness
 from eval.__main__ import main
 from eval.sampling import balanced_sample
-from tests.tiny_model import documents, make_document, tiny, write_data
+from tests.tiny_model import make_document, tiny, write_tables
 
 
 def test_ratio_interval_covers_its_parameter():
@@ -64,14 +63,8 @@ def test_the_sample_is_balanced_by_table_with_one_text_a_group():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = write_data(tmp_path_factory.mktemp("data"))
-    rows = documents(folder)
+    folder = write_tables(tmp_path_factory.mktemp("data"))
     (folder / "lexicon" / "tortured_phrases.tsv").write_text("spun\toriginal\naged ship\told ship\n", encoding="utf-8")
-    for table in {d.table for d in rows}:
-        path = folder / f"{table}.parquet"
-        path.parent.mkdir(exist_ok=True)
-        part = [d for d in rows if d.table == table]
-        pandas.DataFrame({"id": [d.id for d in part], "text": [d.text for d in part]}).to_parquet(path)
     return folder
 
 

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import pandas
+
 from train.corpora import Document
 from train.export import write_model
 from train.screen import FittedScreen, Settings, fit
@@ -149,6 +151,18 @@ def documents(data: Path) -> list[Document]:
     rows += [make_document("llm/wild", i, article(rng, _SENTENCES[:4] + _LLM)) for i in range(20)]
     rows += [make_document("machine_translated/news", i, article(rng, _SENTENCES[:4] + _TRANSLATED)) for i in range(20)]
     return rows
+
+
+def write_tables(folder: Path) -> Path:
+    """Write a whole data folder, `documents` and all, as reports read it."""
+    write_data(folder)
+    rows = documents(folder)
+    for table in {d.table for d in rows}:
+        path = folder / f"{table}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        part = [d for d in rows if d.table == table]
+        pandas.DataFrame({"id": [d.id for d in part], "text": [d.text for d in part]}).to_parquet(path)
+    return folder
 
 
 def settings(**changes: object) -> Settings:

@@ -109,10 +109,10 @@ def _header(result: SpinResult, marks: Marks) -> Iterator[_Fragment]:
         probability = number(result.probability, result.threshold)
         threshold = number(result.threshold, result.probability)
         sign = ">=" if result.verdict is Verdict.SPUN else "<"
-        yield f"  probability {probability} {sign} threshold {threshold} ({result.operating_point})\n", ""
+        yield f"  probability {probability} {sign} threshold {threshold} ({one_line(result.operating_point)})\n", ""
         words = f"{result.words:,} word{'' if result.words == 1 else 's'}"
         covered = "none" if result.coverage == 0 else percent(result.coverage)
-        yield f"{words}, {covered} in spun-looking passages {marks.dot} {result.model}\n", _DIM
+        yield f"{words}, {covered} in spun-looking passages {marks.dot} {one_line(result.model)}\n", _DIM
     for code in result.warnings:
         yield f"Warning: {one_line(describe_warning(code))} ({one_line(code)})\n", "yellow"
 

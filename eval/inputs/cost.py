@@ -52,6 +52,10 @@ CASES: dict[str, tuple[Callable[[int], str], str]] = {
     "dots": (_repeat("."), "txt"),
     "brackets": (_repeat("(([[{{<<"), "txt"),
     "keys without values": (_repeat("Key: \n"), "txt"),
+    "almost addresses": (_repeat("name.name.name.name.name.name.name.name.name.name.name.name \n"), "txt"),
+    "almost a record": (_repeat("Updated: 2020-01-x1 of the first of the many days that were not one\n"), "txt"),
+    "quotes never closed": (_repeat("\"'\u201c(["), "txt"),
+    "marks of code": (_repeat("a=(b[c{d;\n"), "txt"),
     "almost furniture": (_repeat("share this on via to with by on via to with by on via x. y\n"), "txt"),
     "sentences in turns of two languages": (
         _repeat("Der Hund lief schnell weg. The dog ran off to the river. "),
@@ -63,14 +67,22 @@ CASES: dict[str, tuple[Callable[[int], str], str]] = {
     "HTML of entities": (_repeat("&amp;&lt;&#x41;"), "html"),
 }
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+NAMED = {
+    "one word": (10_000_000,),
+    "line ends": (1_000_000,),
+    "nested HTML, 10,000 deep": (1_000_000,),
+    "spun text in one line": (100_000_000,),
+}
+"""Sizes that are asked about by name. The last is above the limit of bytes, which is the answer."""
 
 
-def run_one(text: str, ending: str) -> Json:
-    """Return seconds of CPU, peak megabytes and the exit status of `detect-spin` on a text."""
+def run_one(text: str, ending: str, max_bytes: int | None = 400_000_000) -> Json:
+    """Return seconds of CPU, peak megabytes and the exit status of `detect-spin` on a text; None: its own limit."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a.{ending}"
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
-        command = [sys.executable, "-m", "detector", "--format", "jsonl", "--max-bytes", "400000000"]
+        command = [sys.executable, "-m", "detector", "--format", "jsonl"]
+        command += ["--max-bytes", str(max_bytes)] if max_bytes else []
         code = (
             "import json, resource, subprocess, sys\n"
             "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
@@ -103,11 +115,16 @@ def measure(sizes: Iterable[int], hostile: int, names: Iterable[str] | None = No
     growth = {}
     for name in list(CASES)[:2]:
         growth[name] = [run_one(CASES[name][0](size), "txt") for size in sizes]
+    named = [
+        {"about": name, **run_one(CASES[name][0](size), CASES[name][1], None)}
+        for name, chosen in NAMED.items()
+        for size in chosen
+    ]
     cases = {}
     for name, (make, ending) in CASES.items():
         if names is None or name in set(names):
             cases[name] = [run_one(make(size), ending) for size in (hostile, 4 * hostile)]
-    return {"start": start, "growth": growth, "cases": cases}
+    return {"start": start, "growth": growth, "named": named, "cases": cases}
 
 
 def to_markdown(result: Json) -> str:
@@ -120,14 +137,25 @@ def to_markdown(result: Json) -> str:
         f"{start:.2f} s taken off, and the peak of its memory ({result['start']['mb']:.0f} MB for a line). The machine was "
         "busy with other work, which makes CPU times up to twice as long; the ratios within a row are what counts.",
         "",
-        "| text | size | s | s per MB | MB |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| text | size | s | s per MB | MB | answer |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, rows in result["growth"].items():
         for row in rows:
             used = max(row["seconds"] - start, 0.0)
             size = row["bytes"] / 1e6
-            lines.append(f"| {name} | {size:g} MB | {used:.2f} | {used / size:.2f} | {row['mb']:.0f} |")
+            lines.append(f"| {name} | {size:g} MB | {used:.2f} | {used / size:.2f} | {row['mb']:.0f} | {row['said']} |")
+    lines += [
+        "",
+        "With the limits as they are:",
+        "",
+        "| text | size | s | MB | answer |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    lines += [
+        f"| {row['about']} | {row['bytes'] / 1e6:.2g} MB | {max(row['seconds'] - start, 0.0):.2f} | {row['mb']:.0f} | {row['said']} |"
+        for row in result["named"]
+    ]
     lines += [
         "",
         "Hostile inputs at two sizes; linear time means that the second takes about four times as long (a little more or "
