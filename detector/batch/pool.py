@@ -9,8 +9,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from detector.errors import ModelError
@@ -134,7 +135,7 @@ class Pool:
         self._window = 2 * workers + 2  # chunks under way: enough to keep all busy behind a slow one
         self._others = set(multiprocessing.active_children())  # not ours to end
         self._executor = self._new(workers)
-        _submit(self._executor, _ready)
+        self._first = _submit(self._executor, _ready)
 
     def _new(self, workers: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # fork copies threads' locks, and Windows has only this
@@ -148,8 +149,12 @@ class Pool:
             JobError: the processes die before they score anything.
         """
         self._job = (form, model_id)
+        chunks = iter(chunks)
+        begin = list(islice(chunks, 2))
+        if len(begin) == 1:  # what one process can do is not worth starting a second one, which is what submitting does
+            wait([self._first])
         pending: deque[tuple[Chunk, Future[ScoredRows]]] = deque()
-        for chunk in chunks:
+        for chunk in chain(begin, chunks):
             pending.append((chunk, self._submit(chunk)))
             if len(pending) >= self._window:
                 yield self._take(pending)

@@ -10,7 +10,7 @@ from detector.batch.files import read_file_text
 from detector.batch.rows import FileText, Rows
 from detector.batch.summary import Counts
 from detector.batch.writers import TEXT_FIELD, OutputForm, encode
-from detector.errors import InputError
+from detector.errors import InputError, ModelError
 from detector.reading import extract_html
 from detector.render import Entry, Scored
 from detector.results import Failed, SpinResult, Verdict
@@ -81,7 +81,7 @@ def score_row(detector: Scorer, rows: Rows, i: int) -> Entry:
             text = extract_html(text, place(rows, i))
         result = detector.score(text, id=row_id, source=source)
         return Scored(result, text if isinstance(text, str) else "")
-    except InputError as caught:
+    except (InputError, ModelError) as caught:  # of the model: its second part is opened when a text needs it
         return Failed(source, str(caught), row_id)
     except Exception as caught:  # a bug, or memory ran out: the other rows must still be scored
         logger.debug("%s", place(rows, i), exc_info=True)
