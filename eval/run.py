@@ -245,7 +245,12 @@ def _document(
         "suite": suite.name,
         "title": suite.title,
         "about": suite.about,
-        "held_out": suite.held_out or all(j.scores.origin != "run" for j, _ in results.values()),
+        # What is run here beside a score file was fitted without the groups of its texts, but for the shipped model.
+        "held_out": suite.held_out
+        or (
+            any(j.scores.origin != "run" for j, _ in results.values())
+            and not any(j.scores.origin == "run" and j.scores.points for j, _ in results.values())
+        ),
         "not_held_out": warning,
         "protocol": suite.protocol,
         "threshold_unit": suite.threshold_unit,
