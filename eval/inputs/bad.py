@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 Json = dict[str, Any]
 TIMEOUT = 120  # seconds; the slowest takes a tenth of it
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|<script>alert")
+_NO_END = [-1, "", "no end", 0]
 _LIMIT_MB = 2000  # of memory for the naive reading, so that an endless input ends
 
 _RUN = """
@@ -36,11 +37,15 @@ print(json.dumps([done.returncode, done.stdout.decode("utf-8", "replace"), done.
 _BATCH = "import sys\nfrom detector.batch.cli import run\nif __name__ == '__main__':\n    sys.exit(run(sys.argv[1:]))"
 
 
-def _process(*arguments: str) -> Any:
+def _process(*arguments: str, otherwise: list[Any]) -> Any:
+    """Return what a process prints, as JSON; `otherwise` where it prints nothing or does not end."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    return json.loads(done.stdout) if done.stdout else ["killed", 0]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return otherwise
+    return json.loads(done.stdout) if done.stdout else otherwise
 
 
 def _now(case: Case, path: Path) -> tuple[str, float]:
@@ -48,7 +53,7 @@ def _now(case: Case, path: Path) -> tuple[str, float]:
     if case.batch:
         return _now_batch(path)
     command = [sys.executable, "-m", "detector", "--format", "jsonl", *case.options, str(path)]
-    code, out, err, mb = _process("-c", _RUN, *command)
+    code, out, err, mb = _process("-c", _RUN, *command, otherwise=_NO_END)
     if "Traceback" in err or code not in (0, 2, 3):
         return f"CRASH: {code} {err[-200:]}", mb
     if code == 2:
@@ -56,7 +61,9 @@ def _now(case: Case, path: Path) -> tuple[str, float]:
     shown = out + err
     if case.shown:
         for form in ("text", "html"):
-            _, page, err, _ = _process("-c", _RUN, *(form if part == "jsonl" else part for part in command))
+            _, page, err, _ = _process(
+                "-c", _RUN, *(form if part == "jsonl" else part for part in command), otherwise=_NO_END
+            )
             shown += page + err
     if _OBEYED.search(shown):
         return "CRASH: the output has characters that a terminal or a browser obeys", mb
@@ -70,7 +77,7 @@ def _now(case: Case, path: Path) -> tuple[str, float]:
 def _now_batch(path: Path) -> tuple[str, float]:
     out = path.with_suffix(".scored.jsonl")
     command = [sys.executable, "-c", _BATCH, str(path), "-o", str(out), "--workers", "1"]
-    code, _, err, mb = _process("-c", _RUN, *command)
+    code, _, err, mb = _process("-c", _RUN, *command, otherwise=_NO_END)
     if "Traceback" in err or code not in (0, 2, 3):
         return f"CRASH: {code} {err[-200:]}", mb
     if code == 2:
@@ -97,7 +104,9 @@ def measure(only: str = "") -> Json:
                     continue
                 path = Path(folder) / case.name
                 case.make(path)
-                before, before_mb = _process("-m", "eval.inputs.naive", str(path), str(_LIMIT_MB))
+                before, before_mb = _process(
+                    "-m", "eval.inputs.naive", str(path), str(_LIMIT_MB), otherwise=["No end", 0]
+                )
                 now, mb = _now(case, path)
                 result.setdefault(group, []).append(
                     {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import resource
 import sys
 
@@ -39,7 +40,7 @@ def answer(path: str) -> str:
 
     with preparing(as_it_stands):
         result = SpinDetector.load().score(text)
-    obeyed = sum((c < " " and c not in "\t\n\r") or "\x7f" <= c <= "\x9f" for c in text)
+    obeyed = len(re.findall("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text))
     said = str(result.reason or f"{result.verdict} {result.probability:.3f}")
     return said + (f", {obeyed} control characters for the terminal" if obeyed else "")
 
