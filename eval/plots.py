@@ -63,7 +63,9 @@ def _save(figure: Any, path: Path) -> None:
 def _legend(figure: Any, axes: Any) -> None:
     """Put the legend above the axes, where it hides nothing."""
     entries = axes.get_legend_handles_labels()
-    figure.legend(*entries, loc="outside upper center", ncols=min(len(entries[1]), 5), frameon=False, fontsize=9)
+    longest = 0.07 * max(map(len, entries[1])) + 0.7  # inches, at 9 points with a sample of the line
+    columns = max(1, min(len(entries[1]), 5, int(figure.get_figwidth() / longest)))
+    figure.legend(*entries, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
 
 
 def _style(number: int) -> dict[str, Any]:
