@@ -22,7 +22,7 @@ from eval.inputs.bad_cases import Case, cases
 ROOT = Path(__file__).parent.parent.parent
 Json = dict[str, Any]
 TIMEOUT = 120  # seconds; the slowest takes a tenth of it
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|<script>alert")
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NO_END = [-1, "", "no end", 0]
 _LIMIT_MB = 2000  # of memory for the naive reading, so that an endless input ends
 
@@ -65,6 +65,8 @@ def _now(case: Case, path: Path) -> tuple[str, float]:
                 "-c", _RUN, *(form if part == "jsonl" else part for part in command), otherwise=_NO_END
             )
             shown += page + err
+            if form == "html" and "<script>alert" in page:
+                return "CRASH: a script of the text reaches the page", mb
     if _OBEYED.search(shown):
         return "CRASH: the output has characters that a terminal or a browser obeys", mb
     found = json.loads(out)
