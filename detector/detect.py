@@ -49,6 +49,7 @@ LONGEST_TEXT = 20_000_000
 """Characters; a longer text is `too_long` rather than a surprise for the machine's memory."""
 _FEWEST_WORDS = 10
 """Words below which nobody can say the language either, so that a text is just too short."""
+_SHOWN_IN_SPUN = 0.2  # a lead that keeps to names and facts has 0.2 to 0.5 beside paragraphs of 0.99
 _ROUNDING = 6  # decimals of probabilities: more are noise, and equal on every machine
 
 
@@ -203,8 +204,10 @@ class SpinDetector:
         segment_probabilities = sigmoid(segment_log_odds).round(_ROUNDING)
         spun_looking = segment_probabilities >= 0.5  # 0.5: where a segment is as likely spun as not
         spans: tuple[Span, ...] = ()
+        # In an article that is flagged a segment is more likely spun than its own words say.
+        shown = spun_looking if probability < self.threshold else segment_probabilities >= _SHOWN_IN_SPUN
         if spun_looking.any() and probability >= min(0.5, self.threshold):
-            spans = self._spans(text, prepared, ids, at, associations, spun_looking, judged)
+            spans = self._spans(text, prepared, ids, at, associations, shown, judged)
         return SpinResult(
             verdict=Verdict.SPUN if probability >= self.threshold else Verdict.CLEAN,
             reason=None,
@@ -275,16 +278,16 @@ class SpinDetector:
         ids: NDArray[np.int32],
         at: NDArray[np.int64],
         associations: NDArray[np.float64],
-        spun_looking: NDArray[np.bool_],
+        shown: NDArray[np.bool_],
         judged: Judged | None,
     ) -> tuple[Span, ...]:
-        """Return the phrases in spun-looking segments as spans of the given text."""
+        """Return the phrases in the segments `shown`, shape (segments,), as spans of the given text."""
         normal, ends = prepared.normal, prepared.ends
         starts_of, ends_of = prepared.tokens.starts, prepared.tokens.ends
         capital = capitals(normal.text, starts_of, ids)
         found: list[tuple[int, int, float]] = []
         suggestions: list[tuple[str, ...]] = []
-        for first, last in evidence_blocks(ids, ends, spun_looking):
+        for first, last in evidence_blocks(ids, ends, shown):
             begin, end = ends[first - 1] if first else 0, ends[last - 1]
             here, lengths = ids[begin:end], [e - begin for e in ends[first:last]]
             everywhere = find_ngrams(here, lengths, distinct=False)
@@ -306,7 +309,7 @@ class SpinDetector:
             phrases: list[Phrase] = find_phrases(
                 evidence,
                 words,
-                (here == BOUNDARY) | ~spun_looking[first:last][segment_numbers(lengths)],
+                (here == BOUNDARY) | ~shown[first:last][segment_numbers(lengths)],
                 self._is_function[here],
                 self._substitutions,
                 self._evidence,
