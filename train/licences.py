@@ -2,7 +2,8 @@
 
 Law is where honest writing looks most like spinning ("in contravention thereof", "yield up possession"), and the tables
 have few texts of it. The package `licensedcode-data` (CC BY 4.0; the texts under their own terms) has two thousand,
-many of them forms of one another, so they are for training only: no report judges a model by them.
+many of them forms of one another, so no report judges a model by them. They train both models, and owners that the
+examiner has not seen take part in the join and its thresholds, like every set.
 """
 
 from __future__ import annotations
