@@ -26,7 +26,7 @@ from train.corpora import Document
 from train.examiner_data import Labelled
 from train.screen import SPUN, cut_words, stable_share
 from train.spinners.dictionary import Rates
-from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours
+from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours, nearest_words
 from train.spinners.filters import Compose, Protect
 from train.spinners.presets import neighbour_sample
 
@@ -68,15 +68,8 @@ def encoder_neighbours(folder: Path) -> Neighbours:
     words = sorted((i, w) for w, i in vocabulary.items() if w.isalpha() and w.isascii() and len(w) > 2)[:_VOCABULARY]
     vectors = table[[i for i, _ in words]]
     vectors -= vectors.mean(axis=0)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    nearest: dict[str, tuple[tuple[str, float], ...]] = {}
-    for start in range(0, len(words), 1000):
-        cosine = vectors[start : start + 1000] @ vectors.T
-        cosine[np.arange(len(cosine)), np.arange(start, start + len(cosine))] = -1
-        best = np.argsort(-cosine, axis=1)[:, :12]  # 12: as in `build_neighbours`
-        for row, near in enumerate(best):
-            nearest[words[start + row][1]] = tuple((words[j][1], round(float(cosine[row, j]), 4)) for j in near)
-    return Neighbours(nearest, {w: len(words) - rank for rank, (_, w) in enumerate(words)})
+    names = [w for _, w in words]
+    return Neighbours(nearest_words(names, vectors), {w: len(names) - rank for rank, w in enumerate(names)})
 
 
 def neighbour_tables(documents: Sequence[Document], fold: int, encoder: Path) -> dict[str, Neighbours]:

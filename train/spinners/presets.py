@@ -7,7 +7,7 @@ neighbours only when a preset needs them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +16,14 @@ from detector.errors import InputError
 from train.align import read_tortured_phrases
 from train.spinners.base import Spinner
 from train.spinners.dictionary import DictionarySpinner, Rates
-from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours
+from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours, glove_neighbours
 from train.spinners.filters import Compose, Partial, Protect
 from train.spinners.lexicon import WordNet, read_wordnet
 from train.spinners.phrases import DebrisSpinner, PhraseSpinner, PhraseTable, read_connectives
 
 _WORDNET = "lexicon/open_english_wordnet_synsets.jsonl.gz"
 _TORTURED = "lexicon/tortured_phrases.tsv"
+_LEAST_GLOVE_COSINE = 0.6  # below, neighbours share a topic at most (read on 40 random words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Preset:
     phrases: float = 0.5
     determinism: float = 0.85
     embedding: Rates | None = None
+    glove: Rates | None = None
     debris: float = 0.0
     fix_articles: float = 0.7
     protect_names: bool = True
@@ -87,6 +89,7 @@ PRESETS: Mapping[str, Preset] = {
     "dictionary": Preset(rates=Rates(0.7, 0.7, 0.7, 0.7), common=0.2, wrong_sense=0.9),
     "dictionary-light": Preset(rates=Rates(0.25, 0.25, 0.3, 0.3), common=0.3, wrong_sense=0.8),
     "embedding": Preset(embedding=Rates(0.6, 0.6, 0.6, 0.6), fix_articles=0.2),
+    "glove": Preset(glove=Rates(0.6, 0.6, 0.6, 0.6), fix_articles=0.2),
 }
 
 
@@ -129,13 +132,25 @@ class Resources:
         digest = hashlib.sha256()
         for text in self.texts:
             digest.update(text.encode("utf-8", "surrogatepass"))
-        path = self.cache / f"neighbours-{digest.hexdigest()[:16]}.npz" if self.cache else None
+        return self._kept(f"neighbours-{digest.hexdigest()[:16]}.npz", lambda: build_neighbours(self.texts))
+
+    def _kept(self, name: str, build: Callable[[], Neighbours]) -> Neighbours:
+        path = self.cache / name if self.cache else None
         if path and path.exists():
             return Neighbours.load(path)
-        built = build_neighbours(self.texts)
+        built = build()
         if path:
             built.save(path)
         return built
+
+    @cached_property
+    def glove(self) -> Neighbours:
+        """Neighbours by GloVe vectors, cached.
+
+        Raises:
+            MissingExtraError: the package with the vectors is not installed.
+        """
+        return self._kept("neighbours-glove.npz", glove_neighbours)
 
     @property
     def frequencies(self) -> Mapping[str, int]:
@@ -180,6 +195,8 @@ def make_spinner(name: str, resources: Resources, preset: Preset | None = None) 
         )
     if p.embedding is not None:
         parts.append(EmbeddingSpinner(resources.neighbours, p.embedding, tool=f"{name}-embedding"))
+    if p.glove is not None:
+        parts.append(EmbeddingSpinner(resources.glove, p.glove, least=_LEAST_GLOVE_COSINE, tool=f"{name}-glove"))
     if p.debris:
         parts.append(DebrisSpinner(drop=p.debris, double=p.debris / 4))
     spinner: Spinner = Protect(Compose(parts, p.fix_articles), names=p.protect_names, quotes=p.protect_quotes)
