@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from detector.errors import InputError
@@ -27,43 +28,35 @@ def first_words(text: str, count: int) -> str | None:
     return None
 
 
-def articles_from_tables(data: Path, count: int, words: int) -> list[str]:
-    """Return up to `count` human articles, each cut to `words` words, in table order."""
+def _texts(data: Path, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield table and text of every row of the tables that are there."""
     import pyarrow.parquet as pq
 
-    found: list[str] = []
-    for table in HUMAN_TABLES:
+    for table in tables:
         path = data / f"{table}.parquet"
-        if not path.is_file():
-            continue
-        for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
-            if len(found) == count:
-                return found
-            cut = first_words(text, words)
-            if cut is not None:
-                found.append(cut)
-    return found
+        if path.is_file():
+            yield from ((table, text) for text in pq.read_table(path, columns=["text"])["text"].to_pylist())
+
+
+def articles_from_tables(data: Path, count: int, words: int) -> list[str]:
+    """Return up to `count` human articles, each cut to `words` words, in table order."""
+    cut = (first_words(text, words) for _, text in _texts(data, HUMAN_TABLES))
+    return list(islice((text for text in cut if text is not None), count))
 
 
 def spun_articles(data: Path, count: int, words: int) -> list[str]:
     """Return up to `count` spun texts of `words` words each, made of passages of one table put one behind the other."""
-    import pyarrow.parquet as pq
 
-    articles: list[str] = []
-    for name in SPUN_TABLES:
-        path = data / f"{name}.parquet"
-        if not path.is_file():
-            continue
-        passages = ""
-        for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
-            passages += ("\n\n" if passages else "") + text
-            cut = first_words(passages, words)
-            if cut is not None:
-                articles.append(cut)
+    def joined() -> Iterator[str]:
+        passages, of = "", ""
+        for table, text in _texts(data, SPUN_TABLES):
+            passages = f"{passages}\n\n{text}" if passages and table == of else text
+            of = table
+            if (cut := first_words(passages, words)) is not None:
+                yield cut
                 passages = ""
-            if len(articles) == count:
-                return articles
-    return articles
+
+    return list(islice(joined(), count))
 
 
 def articles_from_examples(folder: Path, count: int, words: int, seed: int, pattern: str = "*.txt") -> list[str]:

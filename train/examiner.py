@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from detector.errors import InputError, MissingExtraError
 from detector.results import KINDS
-from train.corpora import Document, default_data_dir, load_documents, read_seeds, remove_duplicates
+from train.corpora import Document, default_data_dir
 from train.examiner_data import (
     REPLACED,
     UNLABELLED,
@@ -37,9 +37,7 @@ from train.examiner_data import (
     simulated,
     table_shares,
 )
-from train.licences import TABLE as LICENCES
-from train.licences import with_licences
-from train.recipe import read_recipe
+from train.recipe import read_documents, read_recipe
 from train.screen import SPUN, stable_share
 
 if TYPE_CHECKING:
@@ -311,7 +309,5 @@ def command(recipe: Path, data: Path | None, out: Path, resume: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = Settings.read(recipe)
     data = data or default_data_dir()
-    documents = with_licences(load_documents(data), LICENCES in settings.documents)
-    documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
-    log.info("%d documents, dropped %s", len(documents), dropped)
+    documents = read_documents(data, settings.documents)
     fit(documents, settings, data, out, resume=resume)

@@ -1,7 +1,11 @@
-"""Recipes: TOML files whose every key is known, so that a misspelt one does not train something else in silence."""
+"""Recipes: TOML files whose every key is known, so that a misspelt one does not train something else in silence.
+
+And the documents that they are trained on.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,11 @@ from typing import Any
 import tomli
 
 from detector.errors import InputError
+from train.corpora import Document, load_documents, read_seeds, remove_duplicates
+from train.licences import TABLE as LICENCES
+from train.licences import with_licences
+
+log = logging.getLogger(__name__)
 
 
 def read_recipe(path: Path, default: Path, free: Collection[str]) -> dict[str, Any]:
@@ -34,3 +43,17 @@ def read_recipe(path: Path, default: Path, free: Collection[str]) -> dict[str, A
     if unknown or missing:
         raise InputError(f"{path}: unknown {sorted(unknown)}, missing {sorted(missing)}; compare with {default}")
     return raw
+
+
+def read_documents(data: Path, tables: Collection[str]) -> list[Document]:
+    """Return the documents of the folder without duplicates and seed articles.
+
+    `tables`: those that the recipe names; the licences, which are no table of the folder, come if they are among them.
+
+    Raises:
+        MissingExtraError: the package with the licences is not installed.
+    """
+    documents = with_licences(load_documents(data), LICENCES in tables)
+    documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
+    log.info("%d documents, dropped %s", len(documents), dropped)
+    return documents

@@ -29,10 +29,8 @@ from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features
 from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
 from detector.words import BOUNDARY, FIRST_WORD_ID, Tokens, Vocabulary
-from train.corpora import Document, default_data_dir, load_documents, read_seeds, remove_duplicates
-from train.licences import TABLE as LICENCES
-from train.licences import with_licences
-from train.recipe import read_recipe
+from train.corpora import Document, default_data_dir
+from train.recipe import read_documents, read_recipe
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "screen.toml"
@@ -499,9 +497,7 @@ def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None, h
     started = time.monotonic()
     settings = Settings.read(recipe)
     data = data or default_data_dir()
-    documents = with_licences(load_documents(data), LICENCES in settings.documents)
-    documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
-    log.info("%d documents, dropped %s", len(documents), dropped)
+    documents = read_documents(data, settings.documents)
     fitted = fit(documents, settings, data)
     write_model(out, fitted, training_documents(documents, settings), data, settings, time.monotonic() - started)
     difference = check_export(out, fitted, [d.text for d in documents[:: max(1, len(documents) // 200)]])
