@@ -42,7 +42,7 @@ def small(**changes: object) -> Settings:
     """The recipe for the tiny data."""
     recipe = Settings.read()
     simulation = {**recipe.simulation, "documents": 12, "presets": ["dictionary"], "rate_factors": [0.5, 1.0]}
-    optimiser = {**recipe.optimiser, "steps": 6, "batch": 4, "save_every": 3}
+    optimiser = {**recipe.optimiser, "steps": 6, "averaged_runs": [], "batch": 4, "save_every": 3}
     return replace(recipe, max_tokens=48, documents={}, simulation=simulation, optimiser=optimiser, **changes)
 
 
@@ -191,6 +191,34 @@ def test_a_tiny_examiner_is_trained_saved_and_read_again(encoder: Path, tmp_path
     for one, other in zip(score_windows(model, windows), score_windows(again, windows), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)  # bfloat16, and another order of sums in the fused attention
     assert torch.isfinite(torch.from_numpy(score_windows(again, windows)[1])).all()
+
+
+@needs_torch
+def test_further_runs_draw_other_windows_and_all_weights_are_averaged(encoder: Path, tmp_path: Path) -> None:
+    from train.examiner import fit
+    from train.examiner_model import ExaminerModel
+
+    made = tiny()
+    settings = small(encoder=str(encoder), layers=1)
+    settings = replace(settings, optimiser={**settings.optimiser, "averaged_runs": [9]})
+    model = fit(made.documents, settings, made.data, tmp_path)
+    first, second, mean = (
+        ExaminerModel.from_pretrained(tmp_path / name).state_dict() for name in ("run-0", "run-1", "")
+    )
+    differing = 0
+    for name, value in mean.items():
+        if value.is_floating_point():
+            np.testing.assert_allclose(value, (first[name] + second[name]) / 2, atol=1e-6)
+            differing += bool((first[name] != second[name]).any())
+    assert differing > 5
+    assert len((tmp_path / "run-1" / "log.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    before = (tmp_path / "run-0" / "model.safetensors").stat().st_mtime_ns
+    again = fit(made.documents, settings, made.data, tmp_path, resume=True)
+    assert (tmp_path / "run-0" / "model.safetensors").stat().st_mtime_ns == before, (
+        "a finished run is not trained again"
+    )
+    for one, other in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert one.equal(other)
 
 
 @needs_torch

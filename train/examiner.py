@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,7 +256,11 @@ def train(
 def fit(
     documents: Sequence[Document], settings: Settings, data: Path, out: Path, *, resume: bool = False
 ) -> ExaminerModel:
-    """Train an examiner on the documents (see `training_documents`) and save it with its tokenizer in `out`."""
+    """Train an examiner on the documents (see `training_documents`) and save it with its tokenizer in `out`.
+
+    With `averaged_runs` in the recipe there are further runs, which start from the same weights and draw other windows;
+    the weights of all are averaged (model soups, Wortsman et al. 2022). Each has a folder in `out`: `run-0`, ...
+    """
     import torch
     from transformers.utils import logging as transformers_logging
 
@@ -270,10 +274,38 @@ def fit(
     (out / "recipe.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     windows = make_windows(training_documents(documents, settings), settings, data, tokenizer)
     log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
-    torch.manual_seed(settings.seed)
-    model = ExaminerModel.from_encoder(folder, settings.layers)
-    train(windows, model, settings, out, resume=resume)
-    return model
+    runs = (settings.optimiser["steps"], *settings.optimiser.get("averaged_runs", ()))
+    models: list[ExaminerModel] = []
+    for number, steps in enumerate(runs):
+        own = out / f"run-{number}" if len(runs) > 1 else out
+        if resume and (own / "model.safetensors").exists():
+            log.info("%s is there already", own)
+            models.append(ExaminerModel.from_pretrained(own))
+            continue
+        torch.manual_seed(settings.seed)
+        model = ExaminerModel.from_encoder(folder, settings.layers)
+        run = replace(settings, seed=settings.seed + number, optimiser={**settings.optimiser, "steps": steps})
+        train(windows, model, run, own, resume=resume)
+        models.append(model)
+    if len(models) > 1:
+        average(models).save_pretrained(out)
+    return models[0]
+
+
+def average(models: Sequence[ExaminerModel]) -> ExaminerModel:
+    """Give the first model the mean of the weights of all and return it."""
+    import torch
+
+    states = [m.state_dict() for m in models]
+    # In double precision, so that the order of the runs does not matter to the last digit of float32.
+    mean = {
+        name: torch.stack([s[name].double() for s in states]).mean(dim=0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in states[0].items()
+    }
+    models[0].load_state_dict(mean)
+    return models[0]
 
 
 def score_windows(
