@@ -11,7 +11,7 @@ check:  ## what the lint job and the pre-commit hooks run
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-gate:  ## is the model worse than its floors (eval/floors.json)? A minute; more with the tables in ../shared/data
+gate:  ## is the model worse than its floors (eval/floors.json)? A minute; two with the tables in ../shared/data
 	$(PYTHON) -m eval gate
 
 test:  ## all tests, offline
@@ -20,13 +20,13 @@ test:  ## all tests, offline
 wheel:  ## sdist and wheel into dist/; fails if the model differs from its manifest
 	$(PYTHON) -m build
 
-train:  ## the shipped model from the data, 45 minutes on two cores; needs the train extra
+train:  ## the shipped model from the data, two hours on two cores; needs the train extra
 	$(PYTHON) -m train examiner --out build/examiner
 	$(PYTHON) -m train screen --out models/spin-en-v2 --examiner build/examiner --held-out-scores build/held_out.parquet
 
-eval:  ## the reports, an hour on two cores; needs the eval extra and the data (own needs none)
+eval:  ## after `make train`: the reports of the README, an hour and a half on two cores; needs the train and eval extras
 	$(PYTHON) -m eval run own
-	$(PYTHON) -m eval run shipped
-	$(PYTHON) -m eval run known-tool
-	$(PYTHON) -m eval run leave-one-tool-out
+	$(PYTHON) -m eval run shipped --rows 0 --scores build/held_out.parquet --system tortured,association,tfidf
+	$(PYTHON) -m eval joined --cache build/rounds --out build/rounds.parquet
+	$(PYTHON) -m eval run leave-one-tool-out --scores build/rounds.parquet --system tortured,association,tfidf
 	$(PYTHON) -m eval readme

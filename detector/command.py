@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -150,6 +151,8 @@ def command(
         raise click.UsageError("standard input (-) can be read only once")
     if with_text and output_format not in ("json", "jsonl"):
         raise click.UsageError("--with-text is for --format json and jsonl; the other formats show the text anyway")
+    if (same := _input_that_is(output, sources)) is not None:
+        raise click.UsageError(f"{display_name(same)}: is both an input and the output; choose another --output")
     set_up_logging(PROGRAM, verbose, quiet)
     from detector import SpinDetector
 
@@ -281,6 +284,17 @@ def _forget_stdout() -> None:
     """Let the interpreter's last flush go nowhere: it would fail again, with a message of its own."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: there is no stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _input_that_is(output: str, sources: tuple[str, ...]) -> str | None:
+    """Return the input that the output would replace; a terminal, a pipe or /dev/null may be both."""
+    if output == STDIN:  # a hyphen: standard output
+        return None
+    for source in sources:
+        with contextlib.suppress(OSError, ValueError):  # missing, or no name of a file: others say so
+            if source != STDIN and Path(output).is_file() and Path(output).samefile(source):
+                return source
+    return None
 
 
 def _use_color(color: str, to_terminal: bool) -> bool:

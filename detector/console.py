@@ -146,6 +146,16 @@ def complain(program: str, message: str, *, over_bar: bool = False) -> None:
     click.echo(f"{start}{program}: {' '.join(visible(message).splitlines())}", err=True)
 
 
+class _SafeFormatter(logging.Formatter):
+    """Names of files and the like reach the terminal without their control characters and line ends."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from detector.render import one_line, visible
+
+        text = visible(super().format(record))  # tracebacks keep their lines
+        return text if record.exc_info or record.stack_info else one_line(text)
+
+
 def set_up_logging(program: str, verbose: int, quiet: bool) -> None:
     """Send the package's log to standard error; `verbose`: 0 warnings, 1 more, 2 all."""
     root = logging.getLogger()
@@ -155,7 +165,7 @@ def set_up_logging(program: str, verbose: int, quiet: bool) -> None:
         if quiet:
             return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{program}: %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_SafeFormatter(f"{program}: %(levelname)s %(name)s: %(message)s"))
     ours = logging.getLogger("detector")
     ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     ours.addHandler(handler)

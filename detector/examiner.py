@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from detector.errors import ModelError
 from detector.results import KINDS
+from detector.runtime import import_onnxruntime
 from detector.store import ModelFolder
 
 if TYPE_CHECKING:
@@ -212,8 +213,7 @@ def available_threads() -> int:
 
 
 def _session(path: str, threads: int) -> InferenceSession:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -101,11 +101,6 @@ def _english(text: str, share: float) -> bool:
     return language == "en"
 
 
-def is_prose(text: str, lowered_words: Sequence[str]) -> bool:
-    """Whether the text is running prose and not code, a table, a log or a list; see the rule's constants."""
-    return _prose(text, language_share(lowered_words))
-
-
 def _prose(text: str, share: float) -> bool:
     raw = text.encode("utf-8", "surrogatepass")
     size = max(len(raw), 1)

@@ -219,15 +219,17 @@ def _take_back(text: str) -> tuple[str, _Map]:
     return _drop(gaps, text)
 
 
-_OVERRIDDEN = re.compile("\u202e([^\u202a-\u202e\n\r\u2028\u2029]{1,200})(\u202c|(?=[\n\r\u2028\u2029]|$))")
+_OVERRIDDEN = re.compile("\u202e([^\u202a-\u202e\n\r\u2028\u2029]+)(\u202c|(?=[\n\r\u2028\u2029]|$))")
 _WORDS = re.compile(r"[^\W\d_]+")
+_LONGEST_TURNED = 200  # characters: words and phrases; a segment must be longer than what comes from one place
 
 
 def _turn_around(text: str) -> tuple[str, _Map | None]:
     """Return `text` with what a right-to-left override shows backwards put in the order in which it is read.
 
-    All characters of such a stretch come from all of it, since a map that runs backwards is no map. Stretches are
-    words and phrases, up to 200 characters, so that a segment is always longer than one.
+    All characters of such a stretch come from all of it, since a map that runs backwards is no map. Of one longer than
+    `_LONGEST_TURNED` characters, piece by piece: what is found in a whole line that was turned around is shown where it
+    would stand if the line ran forwards.
     """
     found = list(_OVERRIDDEN.finditer(text))
     if not found:
@@ -242,7 +244,15 @@ def _turn_around(text: str) -> tuple[str, _Map | None]:
         forth, back = forth + english(match[1]), back + english(match[1][::-1])
     if back <= forth:
         return text, None
-    return _join([(m.start(), m.end(), m[1][::-1]) for m in found], text)
+    pieces: list[tuple[int, int, str]] = []
+    for match in found:
+        read, start = match[1][::-1], match.start()
+        for at in range(0, len(read), _LONGEST_TURNED):
+            piece = read[at : at + _LONGEST_TURNED]
+            end = match.end() if at + _LONGEST_TURNED >= len(read) else match.start(1) + at + len(piece)
+            pieces.append((start, end, piece))
+            start = end
+    return _join(pieces, text)
 
 
 def _compose_marks(text: str) -> tuple[str, _Map, bool]:

@@ -12,7 +12,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from detector.errors import InputError
 from detector.log import get_logger
@@ -25,6 +25,9 @@ DEFAULT_MAX_BYTES = 20_000_000
 
 MAX_HTML_BYTES = 10_000_000
 """Largest HTML page read, in bytes: extraction takes some three seconds a megabyte; no article's page is larger."""
+
+MOST_LINKS = 10_000
+"""Links of a page up to which the article is looked for: trafilatura's time grows with their square (seven seconds)."""
 
 HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
 
@@ -55,6 +58,9 @@ _SIGNATURES = (
 # files have none; compressed or numeric data decoded as a one-byte encoding has over 0.2. Set between by hand.
 _MAX_CONTROL_SHARE = 0.02
 _SAMPLE = 65_536
+_BLOCK = 1 << 20
+_ASCII = bytes(range(128))
+_MAX_BEYOND_ASCII = 0.3  # of the bytes of English text in a one-byte encoding; an article has 0.02 at most
 _CONTROL = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")  # backspaces are the normal form's business
 
 # UTF-16 text in Latin letters has a zero byte in nearly every character (0.97 and more in English prose).
@@ -67,10 +73,26 @@ _MAX_DAMAGED_SHARE = 0.1
 
 # Tried when the bytes are not UTF-8: what English text of the web and of old office programs comes in.
 _LEGACY_ENCODINGS = ("cp1252", "latin_1", "mac_roman")
+# Windows-1252 and Mac Roman give every byte some letter. These are the ones that English text has; quotes and dashes
+# count double, since they stand in every second article and read in the other encoding they are mere accented letters.
+_TYPOGRAPHIC = re.compile("[\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2122]")
+_ACCENTED = re.compile("[\xe0\xe1\xe2\xe4\xe6-\xef\xf1\xf3\xf4\xf6\xf8\xfa-\xfc\xdf\xa3\xa7\xa9\xae\xb0\xbd]")
+
+# What a page may declare: the encodings of browsers (https://encoding.spec.whatwg.org), by Python's names. Python has
+# more, which no page is in, such as EBCDIC's, and some that are no encodings of text.
+_WEB_ENCODINGS = frozenset(
+    ["ascii", "big5", "big5hkscs", "cp866", "cp874", "cp932", "cp949", "euc_jp", "euc_kr", "gb18030", "gb2312", "gbk"]
+    + ["iso2022_jp", "koi8-r", "koi8-u", "mac-cyrillic", "mac-roman", "shift_jis", "tis-620", "utf-8"]
+    + [f"cp{number}" for number in range(1250, 1259)]
+    + [f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))]
+)
 
 _META_CHARSET = re.compile(
     rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE
 )
+
+
+_LINK = re.compile(r"<a[\s>]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +163,7 @@ def read_bytes(source: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
                 raise _too_large(name, size, max_bytes)
             return _read_limited(stream, name, max_bytes)
     except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file; check the path (the current folder is {Path.cwd()})") from error
+        raise InputError(f"{name}: no such file; check the path ({current_folder()})") from error
     except PermissionError as error:
         raise InputError(f"{name}: no permission to read it; check its mode and owner") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
@@ -149,12 +171,24 @@ def read_bytes(source: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
         raise InputError(f"{name}: cannot be read: {reason}") from error
 
 
+def current_folder() -> str:
+    """Return in words, for messages, which folder the process is in; it may have been deleted."""
+    try:
+        return f"the current folder is {display_name(str(Path.cwd()))}"
+    except OSError:
+        return "the current folder does not exist any more"
+
+
 def _read_limited(stream: BinaryIO, name: str, max_bytes: int) -> bytes:
-    # A pipe or a device says nothing about its size beforehand, so the limit holds while reading too.
-    data = stream.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise _too_large(name, None, max_bytes)
-    return data
+    # A pipe or a device says nothing about its size beforehand, so the limit holds while reading too. In blocks, since
+    # a read reserves what it asks for.
+    data = bytearray()
+    while len(data) <= max_bytes:
+        block = stream.read(min(_BLOCK, max_bytes + 1 - len(data)))
+        if not block:
+            return bytes(data)
+        data += block
+    raise _too_large(name, None, max_bytes)
 
 
 def _too_large(name: str, size: int | None, max_bytes: int) -> InputError:
@@ -202,6 +236,8 @@ def _decode_forced(data: bytes, name: str, encoding: str) -> str:
         ) from error
     except UnicodeEncodeError as error:
         raise InputError(f"{name}: as {encoding} it holds lone surrogates; name the right --encoding") from error
+    except UnicodeError as error:  # of codecs such as "undefined", "idna"
+        raise InputError(f"{name}: cannot be read as {encoding} ({error}); name the right --encoding") from error
     return text
 
 
@@ -234,7 +270,7 @@ def _decode_guessed(data: bytes, name: str, *, html: bool) -> tuple[str, str]:
     damaged = text.count("\ufffd")
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
     if damaged <= _MAX_DAMAGED_SHARE * beyond_ascii:
-        logger.warning("%s: damaged UTF-8, replaced by U+FFFD at %d places", name, damaged)
+        logger.warning("%s: damaged UTF-8, characters replaced by U+FFFD: %d", name, damaged)
         return text, "utf-8"
     return _detect(data, name)
 
@@ -249,7 +285,7 @@ def _declared_encoding(data: bytes) -> str | None:
     except LookupError:
         return None
     # The declaration was read as ASCII, so it cannot be UTF-16. Browsers read Latin-1 as Windows-1252.
-    if found.name.startswith(("utf-16", "utf-32")) or not getattr(found, "_is_text_encoding", True):
+    if found.name not in _WEB_ENCODINGS:
         return None
     return "cp1252" if found.name in {"iso8859-1", "ascii"} else found.name
 
@@ -271,20 +307,26 @@ def _detect(data: bytes, name: str) -> tuple[str, str]:
     from charset_normalizer import from_bytes  # 50 ms, and hardly ever needed
 
     best = from_bytes(data[:_SAMPLE], cp_isolation=list(_LEGACY_ENCODINGS)).best()
-    if best is None:
+    # Of a few letters beyond ASCII it makes nothing, and there they do not matter.
+    if best is None and len(data[:_SAMPLE].translate(None, _ASCII)) > _MAX_BEYOND_ASCII * len(data[:_SAMPLE]):
         raise InputError(f"{name}: neither UTF-8 nor another encoding of English text; name it with --encoding")
     # Windows-1252 differs from Latin-1 only where Latin-1 has control characters that no text uses.
-    encoding = "cp1252" if best.encoding == "latin_1" else best.encoding
+    encoding = max(("cp1252", "mac_roman"), key=lambda e: _english_looking(data[:_SAMPLE].decode(e, "replace")))
     try:
         return data.decode(encoding), encoding
     except UnicodeDecodeError:
         return data.decode("latin_1"), "latin_1"
 
 
+def _english_looking(text: str) -> int:
+    return 2 * len(_TYPOGRAPHIC.findall(text)) + len(_ACCENTED.findall(text))
+
+
 def extract_html(page: str, name: str) -> str:
     """Return the article of an HTML page: main text, without menus, comments and tables.
 
-    Where no article stands out (a bare list of paragraphs, a fragment) it is all visible text.
+    Where no article stands out (a bare list of paragraphs, a fragment), and of pages with more than `MOST_LINKS` links,
+    it is all visible text.
 
     Raises:
         InputError: the page holds no visible text.
@@ -294,10 +336,21 @@ def extract_html(page: str, name: str) -> str:
 
     if not re.search("<html", page, re.IGNORECASE):
         page = f"<html><body>{page}</body></html>"  # trafilatura takes a fragment without it for no HTML at all
-    text = extract(page, include_comments=False, include_tables=False) or html2txt(page)
-    if not text or not text.strip():
+    few_links = len(_LINK.findall(page)) <= MOST_LINKS
+
+    def read(page: Any) -> str:
+        article = extract(page, include_comments=False, include_tables=False) if few_links else None
+        return str(article or html2txt(page) or "")
+
+    text = read(page)
+    if not text.strip():
+        from lxml.html import HTMLParser, document_fromstring
+
+        # Nested deeper than libxml2 reads unless asked to, 255 levels; then it reads up to 2,000.
+        text = read(document_fromstring(page, parser=HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True)))
+    if not text.strip():
         raise InputError(
-            f"{name}: no text found in this HTML page (is it filled in by a script?); "
+            f"{name}: no text found in this HTML page (is it filled in by a script, or nested over 2,000 deep?); "
             "save its text as .txt and score that"
         )
-    return str(text)
+    return text

@@ -25,7 +25,7 @@ BOUNDARY, NUMBER, UNKNOWN, NAME = range(4)
 FIRST_WORD_ID = 4
 
 SEGMENT_WORDS = 110
-"""A segment ends at the first sentence end after this many words (the length of the windows in DESIGN.md)."""
+"""A segment ends at the first sentence end after this many words: enough to tell, few enough to say where."""
 
 _BLOCK = 1 << 16
 """Code points handled at a time, so that memory stays bounded and the tables of powers small."""

@@ -11,6 +11,7 @@ import click
 
 from detector.errors import DetectorError
 from eval.checks import COMMANDS
+from eval.options import split_names
 from train.corpora import ROOT, default_data_dir
 
 SEED = 20220119  # any fixed number; the day the SpinBot news set was made
@@ -42,12 +43,12 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what runs and how long it takes.")
 def main(verbose: bool) -> None:
-    r"""Evaluate detectors of spun text.
+    """Evaluate detectors of spun text.
 
     \b
     python -m eval run own
     python -m eval bench
-    """
+    """  # noqa: D301  # click wants the character, not the letters
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s")
 
 
@@ -86,19 +87,19 @@ def run(
     reuse: str,
     **options: Any,
 ) -> None:
-    r"""Judge systems on a suite and write report.md, report.html, metrics.json and pictures.
+    """Judge systems on a suite and write report.md, report.html, metrics.json and pictures.
 
     \b
     python -m eval run own
     python -m eval run my.jsonl --system ours --system mine:score --out /tmp/report
     python -m eval run leave-one-tool-out --scores scores.parquet
-    """
+    """  # noqa: D301  # click wants the character, not the letters
     from eval import run as harness
     from eval.suite import read_suite
 
     chosen = harness.adjusted(read_suite(suite), seed=seed, rows=rows, quick=quick)
-    named = tuple(n for s in systems for n in _names(s))
-    wanted = harness.Options(systems=named, quick=quick, reuse=frozenset(_names(reuse)), **options)
+    named = tuple(n for s in systems for n in split_names(s))
+    wanted = harness.Options(systems=named, quick=quick, reuse=frozenset(split_names(reuse)), **options)
     _, files = harness.run(chosen, data or default_data_dir(), wanted, out)
     for path in files:
         click.echo(str(path))
@@ -140,7 +141,7 @@ def machine_paraphrase(
     from eval.systems import load_system
 
     folder = data or default_data_dir()
-    chosen = [load_system(n, folder, trained=False, model=model) for s in systems for n in _names(s)]
+    chosen = [load_system(n, folder, trained=False, model=model) for s in systems for n in split_names(s)]
     result = adapter.run(chosen, seed, split, file, limit)
     click.echo(to_markdown(adapter.blocks(result)), nl=False)
     if out is not None:
@@ -160,7 +161,7 @@ def joined(data: Path | None, cache: Path, out: Path, rounds: str, steps: int) -
     """Train screen and examiner again without a tool and writers, for a score file; 15 minutes a round on two cores."""
     from eval import joined_rounds
 
-    click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, _names(rounds), None))
+    click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, split_names(rounds), None))
 
 
 @main.command()
@@ -225,8 +226,8 @@ def bench_batch(
     from eval import bench_batch as benchmark
     from eval import bench_batch_report as report
 
-    sizes, counts = ([int(n) for n in _names(value)] for value in (rows, workers))
-    parts = benchmark.PARTS if only is None else _names(only)
+    sizes, counts = ([int(n) for n in split_names(value)] for value in (rows, workers))
+    parts = benchmark.PARTS if only is None else split_names(only)
     if unknown := set(parts) - set(benchmark.PARTS):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: none of {', '.join(benchmark.PARTS)}")
     before = None if only is None or out is None else benchmark.read_before(out)
@@ -267,7 +268,7 @@ def inputs(
     name = what
     if what == "cost":
         sizes = [size for size in (*cost.SIZES, 100_000_000) if size <= largest]
-        report = cost.to_markdown(cost.measure(sizes, hostile, _names(cases) or None))
+        report = cost.to_markdown(cost.measure(sizes, hostile, split_names(cases) or None))
     elif what == "bad":
         report, name = bad.to_markdown(bad.measure(cases)), "bad_input"
     else:
@@ -295,15 +296,11 @@ def robustness_input(
     """Measure what page furniture, tricks with characters and wrong encodings do, before and after."""
     from eval import robustness_input as inputs
 
-    names = [n for n in _names(wanted) if n in inputs.REPORTS]
+    names = [n for n in split_names(wanted) if n in inputs.REPORTS]
     if not names:
         raise click.BadParameter(f"none of {', '.join(inputs.REPORTS)}", param_hint="--reports")
     for name, text in inputs.run(data or default_data_dir(), model, human, spun, seed, names, out):
         click.echo(text if out is None else str(out / f"{name}.md"), nl=out is not None)
-
-
-def _names(value: str) -> list[str]:
-    return [n.strip() for n in value.split(",") if n.strip()]
 
 
 for _command in COMMANDS:

@@ -25,6 +25,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from detector.runtime import import_onnxruntime
 from train.corpora import default_data_dir
 from train.export_examiner import SAMPLES, read_tokenizer, to_onnx, window_ids
 from train.quantise import compute_int8, store_int8
@@ -158,7 +159,7 @@ def measure(forms: Sequence[Form], windows: Sequence[NDArray[np.int64]], rounds:
 
 def to_markdown(forms: Sequence[Form], spread: float, checkpoint: str, windows: int) -> str:
     """Return the report."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     columns = ["form", "MB", "window, ms", "articles/s", "load, s"]
     columns += ["token rms", "token max", "kind rms", "neighbours"]

@@ -191,10 +191,10 @@ def experiments(
 @click.command()
 @model_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
-@click.option("--most", type=click.IntRange(1), default=100, help="Passages of each kind, chosen by the seed.")
+@click.option("--most", type=click.IntRange(1), default=200, help="Passages of each kind, chosen by the seed.")
 @click.option("--seed", type=int, default=SEED)
 def unfamiliar(model: str | None, out: Path | None, most: int, seed: int) -> None:
-    """Count false alarms on human prose unlike any table: Bibles, law, documentation, out of installed packages."""
+    """Count false alarms on human prose from other sources: Bibles, law, documentation, out of installed packages."""
     from eval import unfamiliar as prose
 
     result = prose.measure(model, most, seed)

@@ -141,7 +141,7 @@ def _method(result: Mapping[str, Any], sizes: Sizes) -> list[str]:
     return [
         "## How",
         "",
-        f"{sizes.layers} layers, {sizes.steps} steps of {sizes.batch} windows (the recipe: 4,400 steps), one "
+        f"{sizes.layers} layers, {sizes.steps} steps of {sizes.batch} windows (the recipe: thousands), one "
         "seed, one thread. Out of training: all output of the tools judged, and human fold "
         f"{sizes.fold} with its groups. Judged: {sizes.windows} windows of each text, averaged by length; "
         f"{result['human']} human texts. Thresholds: the human texts are cut in two halves by group; a human text is "

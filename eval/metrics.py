@@ -170,24 +170,6 @@ RANKING_MEASURES: dict[str, RankingMeasure] = {
 }
 
 
-def bootstrap_interval(
-    measure: RankingMeasure, low: Floats, high: Floats, groups: Groups, seed: int, resamples: int = 1000
-) -> tuple[float, float]:
-    """Return the 95 % percentile interval over resamples of whole groups of spun rows.
-
-    The human rows, thousands against tens or hundreds, are held fixed. Same seed, same numbers.
-    """
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
-    n_groups = int(codes.max()) + 1
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(resamples):
-        drawn = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
-        values.append(measure(low, high, drawn[codes].astype(np.float64)))
-    bounds = np.quantile(values, [0.025, 0.975])
-    return float(bounds[0]), float(bounds[1])
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A number that need not be a share, with its 95 % interval and the number of rows behind it."""
@@ -243,7 +225,9 @@ def guarded(value: float, low: float, high: float, n: float) -> tuple[float, flo
     >>> guarded(1.0, 1.0, 1.0, 16)[0] < 0.85, guarded(0.9, 0.8, 0.95, 16)
     (True, (0.8, 0.95))
     """
-    if value in (0.0, 1.0) and low == high and n > 0:
+    # Not `low == high`: weighted sums of one value differ in the last digit.
+    if any(np.allclose([value, low, high], end, rtol=0, atol=1e-12) for end in (0.0, 1.0)) and n > 0:
+        value = float(round(value))
         return wilson_interval(value * n, n)
     return min(low, value), max(high, value)
 

@@ -175,14 +175,6 @@ def shares_by_round(
     return out
 
 
-def shares_in_training(
-    training: Iterable[str], tests: Sequence[str], sizes: Sequence[int] = SIZES
-) -> NDArray[np.float64]:
-    """Return for each test text and size the share of its n-grams that stand in a training text: (tests, sizes)."""
-    texts = [*tests, *training]
-    return shares_by_round(texts, [(range(len(tests), len(texts)), range(len(tests)))], (), sizes)[0]
-
-
 def describe(shares: NDArray[np.float64], limit: float, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Return counts for a report. `shares`: (texts, sizes). `limit`: as in `suite.Overlap`."""
     empty = not len(shares)

@@ -89,7 +89,7 @@ HOW_TO_READ: Mapping[str, str] = {
         "Each spun set was scored by models that saw **other articles of the same tool** in training, and none that "
         "shares an original, a title or a page with it. This is the estimate for new articles by known tools."
     ),
-    "fixed": "One model scored every text; nothing was trained in this run but baselines that need it.",
+    "fixed": "Nothing was trained in this run but baselines that need it.",
 }
 HUMAN_TEXTS = (
     "Human texts were held out by writer: the thirteen small sets each wholly in one fold, `us_news` by outlet, "
@@ -116,9 +116,12 @@ CELLS = (
     f"here. † fewer than {SMALL_SET} texts: a rate there says little."
 )
 POINTS_OF_THESE = (
-    "**The operating points were set on these human texts**, which neither model had seen: what they flag here is what "
-    "was chosen, not what to expect. The columns *threshold without this set* set them anew by the same rule on all "
-    "other sets; they say what to expect of writers that are not here."
+    "Our own scores of a file (`python -m train screen --held-out-scores`) are those of the shipped examiner, which "
+    "saw none of these groups, behind screens and joins that were trained again without each text's group by the same "
+    "recipe; vocabulary, association counts and the screen's article model saw them. **The operating points were set "
+    "on these human texts**: what they flag here is what was chosen, not what to expect. The columns *threshold "
+    "without this set* set them anew by the same rule on all other sets; they say what to expect of writers that are "
+    "not here."
 )
 WORST = (
     "The worst of many groups looks worse than it is (its chance error was picked along with it); the second interval "
@@ -127,6 +130,11 @@ WORST = (
 MASKED = (
     f"`wild{MASKED_SUFFIX}`: passages of `wild` with the phrase that they were found by cut out (they were found by "
     "searching for known phrases, which flatters detectors that know them)."
+)
+
+GENERATIONS = (
+    "Tools A1, A2 and A3: generations of the most used spinner by its glue phrases (2015 to 2019, 2019 to 2022, since "
+    "2022), for pages found in the wild."
 )
 
 
@@ -140,7 +148,7 @@ def _first_lines(m: Json) -> list[Block]:
             Paragraph(f"**Not the pinned data: {', '.join(m['changed_data'])}.** Not comparable with other runs.")
         )
     counts = ", ".join(f"{n:,} {label.replace('_', '-')}" for label, n in m["texts"].items())
-    left = [f"{n:,} {k.replace('_', ' ')}" for k, n in m["left_out"].items() if n]
+    left = [f"{n:,} {k if '`' in k else k.replace('_', ' ')}" for k, n in m["left_out"].items() if n]
     out.append(
         Paragraph(
             f"Texts: {counts}." + (f" Left out: {', '.join(left)}." if left else "") + f" Data `{m['data']['digest']}`."
@@ -183,6 +191,9 @@ def _reading(m: Json) -> list[Block]:
     out.append(Paragraph(HOW_TO_READ[m["protocol"]]))
     if m["protocol"] != "fixed":
         out.append(Paragraph(HUMAN_TEXTS))
+    judged = {e["set"] for s in m["systems"].values() for kind in s["sets"].values() for e in kind}
+    if missing := sorted(name for name in m["data"]["files"] if "/" in name and name not in judged):
+        out.append(Paragraph(f"**Not judged**, since no model here was held out from them: {', '.join(missing)}."))
     units = sorted({bool(s["rounds"]) for s in m["systems"].values()})
     if True in units:
         out.append(Paragraph(HALVES))
@@ -209,7 +220,9 @@ def _reading(m: Json) -> list[Block]:
                     "left out.**"
                 )
             )
-    out.append(Paragraph(CELLS + (f" {MASKED}" if m["masked"] else "")))
+    tools = {e["set"] for s in m["systems"].values() for e in s["slices"]["spun"]["tool"]}
+    notes = [CELLS, *([MASKED] if m["masked"] else []), *([GENERATIONS] if tools & {"A1", "A2", "A3"} else [])]
+    out.append(Paragraph(" ".join(notes)))
     return out
 
 

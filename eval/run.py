@@ -84,7 +84,7 @@ def run(suite: Suite, data: Path, options: Options, out: Path | None) -> tuple[J
     for path in options.scores:
         found, skipped = read_scores(path, items, suite.name, ours.points, ours.model_id)
         systems += found
-        left_out |= {f"rows_of_{path.name}_{k.replace(' ', '_')}": n for k, n in skipped.items()}
+        left_out |= {f"rows of `{path.name}` with {k}": n for k, n in skipped.items()}
     names = options.systems or (() if options.scores else suite.systems)
     names = tuple(n for n in names if n not in {s.name for s in systems})
     # Beside scores of held-out texts a baseline is judged on the same texts, trained without their groups.

@@ -74,7 +74,9 @@ def read_scores(
         text = number_of.get(str(row["id"]))
         other = about not in (None, "", suite)
         if other or text is None or text < 0:
-            skipped["of other suites" if other else "unknown id" if text is None else "id of several texts"] += 1
+            skipped[
+                "another suite" if other else "an id of no text" if text is None else "the id of several texts"
+            ] += 1
             continue
         name = str(row.get("system") or path.stem)
         unit = str(next((row[k] for k in ("round", "fold") if row.get(k) not in (None, "")), ONE_MODEL))

@@ -24,6 +24,7 @@ from eval.metrics import (
     guarded,
     precision_interval,
 )
+from eval.protocols import MASKED_SUFFIX
 from eval.reliability import calibration
 from eval.suite import Item, Suite, band
 
@@ -64,6 +65,10 @@ class Flags:
         self.nc = np.array([i.document.licence_nc for i in chosen], dtype=np.bool_)
         self.groups = np.unique([i.document.group for i in chosen], return_inverse=True)[1].astype(np.int64)
         self.spun: Bools = self.label == "spun"
+        # Without the copies with their search phrase cut out, which would count passages twice.
+        self.spun_once: Bools = self.spun & np.array(
+            [not i.document.table.endswith(MASKED_SUFFIX) for i in chosen], dtype=np.bool_
+        )
         self.human: Bools = (self.label == "original") & ~self.nc
 
     def shares(self, rows: Bools, level: float = 0.95) -> dict[str, Share]:
@@ -171,7 +176,7 @@ def precision_and_f1(flags: Flags, seed: int) -> dict[str, Json]:
 
     Intervals: bootstrap over groups, thresholds held fixed. None where nothing is flagged.
     """
-    counted = flags.spun | flags.human
+    counted = flags.spun_once | flags.human
     codes = np.unique(flags.groups[counted], return_inverse=True)[1]
     n_groups = int(codes.max()) + 1
     rng = np.random.default_rng(seed)
@@ -269,12 +274,12 @@ def summarise_system(
         "smallest_pool": judged.smallest_pool,
         "smallest_fpr": judged.smallest_fpr,
         "thresholds": list(flags.columns),
-        "texts": {k: int(v) for k, v in sorted(Counter(flags.label.tolist()).items())},
+        "texts": {k: int(v) for k, v in sorted(Counter(flags.label[~flags.spun | flags.spun_once].tolist()).items())},
         "not_scored": int(np.sum(judged.scores.score == NOT_SCORED)) if judged.scores.calibrated else 0,
     }
     out["human"] = _slice("all human texts that may set thresholds", flags, flags.human)
     out["points_set_on_these_texts"] = _points_are_of_these_texts(judged)
-    out["spun"] = _slice("all spun texts", flags, flags.spun) if flags.spun.any() else None
+    out["spun"] = _slice("all spun texts", flags, flags.spun_once) if flags.spun_once.any() else None
     nc = {i.document.table for i in flags.items if i.document.licence_nc}
     new_sets = _new_set_rates(judged, flags)
     out["human"]["threshold_without_set"] = new_sets.get("")
@@ -284,11 +289,11 @@ def summarise_system(
     if flags.spun.any():
         out["overall"] = precision_and_f1(flags, suite.seed)
         fpr = flags.shares(flags.human)
-        out["precision"] = at_prevalences(flags.shares(flags.spun), fpr)
+        out["precision"] = at_prevalences(flags.shares(flags.spun_once), fpr)
         names = np.array([items[t].document.table for t in whole.scores.text])
         reported = np.isin(whole.scores.text, judged.scores.text)
         rows = {e["set"]: (names == e["set"]) & reported for e in spun_sets}
-        rows[""] = np.logical_or.reduce(list(rows.values()))
+        rows[""] = np.logical_or.reduce([r for name, r in rows.items() if not name.endswith(MASKED_SUFFIX)])
         ranks = ranking(whole, items, rows, suite.seed)
         out["ranking"] = ranks.pop("")
         masks = _masks(flags, flags.spun, table)
@@ -303,10 +308,10 @@ def summarise_system(
     }
     out["slices"] = {
         "spun": {
-            "tool": slices(flags, flags.spun, tool, least),
-            "domain": slices(flags, flags.spun, lambda i: i.domain, least),
-            "length": slices(flags, flags.spun, length, 0, lengths),
-            "share": slices(flags, flags.spun, share, 0, shares),
+            "tool": slices(flags, flags.spun_once, tool, least),
+            "domain": slices(flags, flags.spun_once, lambda i: i.domain, least),
+            "length": slices(flags, flags.spun_once, length, 0, lengths),
+            "share": slices(flags, flags.spun_once, share, 0, shares),
         },
         "human": {
             "writer": slices(flags, human_all, lambda i: i.writer, least),
@@ -315,7 +320,7 @@ def summarise_system(
         },
         "machine_made": {"tool": slices(flags, machine & everything, tool, least)},
     }
-    tools, writers = _masks(flags, flags.spun, tool), _masks(flags, human_all, lambda i: i.writer)
+    tools, writers = _masks(flags, flags.spun_once, tool), _masks(flags, human_all, lambda i: i.writer)
     out["worst"] = {
         "tool": {k: worst(out["slices"]["spun"]["tool"], flags, tools, k, highest=False) for k in flags.columns},
         "writer": {k: worst(out["slices"]["human"]["writer"], flags, writers, k, highest=True) for k in flags.columns},

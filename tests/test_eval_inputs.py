@@ -155,7 +155,7 @@ def test_scores_of_several_systems_and_rounds(items, tmp_path):
     assert not theirs.calibrated
     assert theirs.points == {}
     assert theirs.text.tolist() == [1]
-    assert skipped == {"of other suites": 1, "unknown id": 1}
+    assert skipped == {"another suite": 1, "an id of no text": 1}
     one = write(tmp_path / "one.jsonl", [{"id": "a", "system": "ours", "probability": 0.25}])
     assert scores.read_scores(one, items, "mine", {"balanced": 0.5}, "m@1")[0][0].points == {"balanced": 0.5}
 

@@ -134,10 +134,16 @@ def words(first, last):
     return " ".join(f"w{i}" for i in range(first, last))
 
 
+def shares_in_training(training, tests):
+    texts = [*tests, *training]
+    one_round = (range(len(tests), len(texts)), range(len(tests)))
+    return overlap.shares_by_round(texts, [one_round], (), overlap.SIZES)[0]
+
+
 def test_shared_ngrams_by_hand():
     train = [f"Title. {words(0, 30).upper()}, and more", "nothing in common"]
     tests = [words(0, 30), words(20, 50), words(100, 130), "too short"]
-    found = overlap.shares_in_training(train, tests)
+    found = shares_in_training(train, tests)
     assert found[0].tolist() == [1.0, 1.0]
     assert found[1].tolist() == pytest.approx([3 / 23, 0.0])  # w20..w29: three runs of eight, none of thirteen
     assert found[2].tolist() == found[3].tolist() == [0.0, 0.0]
@@ -186,6 +192,6 @@ def test_rounds_see_their_own_training_only():
 
 
 def test_overlap_is_described():
-    out = overlap.describe(overlap.shares_in_training([words(0, 30)], [words(0, 30), words(40, 70)]), 0.5)
+    out = overlap.describe(shares_in_training([words(0, 30)], [words(0, 30), words(40, 70)]), 0.5)
     assert (out["texts"], out["above_limit"]) == (2, 1)
     assert out["by_size"]["8"] == {"texts_with_any": 1, "largest_share": 1.0, "mean_share": 0.5}

@@ -136,16 +136,6 @@ def test_precision_by_hand():
     assert (value, low, high) == pytest.approx((40 / 49.5, 35 / 54, 45 / 49.75))
 
 
-def test_bootstrap_is_repeatable_and_resamples_groups():
-    low, high = m.placements(np.arange(100), np.array([10, 90, 95, 99, 40, 50]))
-    one = m.bootstrap_interval(m.auroc, low, high, names(6), seed=1, resamples=200)
-    assert one == m.bootstrap_interval(m.auroc, low, high, names(6), seed=1, resamples=200)
-    assert one[0] < m.auroc(low, high) < one[1]
-    # One group: every resample is the sample itself.
-    point = m.auroc(low, high)
-    assert m.bootstrap_interval(m.auroc, low, high, ["g"] * 6, seed=1, resamples=20) == pytest.approx((point, point))
-
-
 def test_share_refuses_an_interval_that_misses_its_value():
     with pytest.raises(ValueError, match="low <= value"):
         m.Share(0.5, 0.6, 0.7, 10, 10)

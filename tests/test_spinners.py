@@ -17,9 +17,9 @@ from train.spinner_report import Measured, aligner_accuracy, render
 from train.spinners.base import Edit, Spun, apply_edits, match_case, sentence_ranges, settle, words_of
 from train.spinners.dictionary import DictionarySpinner, Rates, chance
 from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours, glove_neighbours
-from train.spinners.filters import Compose, Partial, Protect, Thin
+from train.spinners.filters import Compose, Partial, Protect
 from train.spinners.lexicon import inflect, read_wordnet, tag_words
-from train.spinners.phrases import DebrisSpinner, PhraseSpinner, PhraseTable, merged, read_connectives
+from train.spinners.phrases import DebrisSpinner, PhraseSpinner, PhraseTable, read_connectives
 from train.spinners.presets import PRESETS, Resources, make_spinner
 
 SYNSETS = Path(__file__).parent / "data" / "synsets.jsonl"
@@ -153,11 +153,6 @@ def test_connectives_table_is_well_formed():
             assert new != " ".join(key)
 
 
-def test_merged_tables_add_weights():
-    one = PhraseTable.from_rows([("a ship", "a vessel", 1)])
-    assert merged([one, one]).targets[("a", "ship")] == (("a vessel", 2),)
-
-
 def test_protection():
     spinner = dictionary(cross_class=0.0)
     text = 'The old Berg Ship agreed. "The old ship agreed," he said. old ship.example.com'
@@ -180,12 +175,6 @@ def test_partial_leaves_pieces_untouched():
     assert 4 <= untouched <= 16
     one = Partial(dictionary(), 0.0, sentences=True).spin(text, Random(3)).text.split("\n")
     assert one.count("The old ship agreed.") == 19
-
-
-def test_thin_keeps_a_share():
-    text = "The old ship agreed. " * 50
-    full, half = (len(s.spin(text, Random(1)).replacements) for s in (dictionary(), Thin(dictionary(), 0.5)))
-    assert 0.35 * full < half < 0.65 * full
 
 
 def test_composition_gives_way_to_the_earlier_and_mends_articles():

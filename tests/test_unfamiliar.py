@@ -1,6 +1,7 @@
 """False alarms on prose of other packages: read as they lie there, and said to be missing where they are not."""
 
 import json
+import platform
 
 import pytest
 from click.testing import CliRunner
@@ -62,7 +63,8 @@ def test_report_counts_what_was_flagged_and_names_what_is_missing(tmp_path, monk
     done = CliRunner().invoke(main, ["unfamiliar", "--out", str(tmp_path), "--most", "4"])
     assert done.exit_code == 0, done.output
     report = (tmp_path / "unfamiliar.md").read_text()
-    assert "| Python language reference | `python`, technical, of the running Python | 4 |" in report
+    version = platform.python_version()
+    assert f"| Python language reference | `python {version}`, technical, of the running Python | 4 |" in report
     assert "Not installed, so not measured: Absent (`pip install not-there`)." in report
 
 

@@ -186,8 +186,8 @@ def _alike(old: str, new: str) -> float:
     return same / max(len(old), len(new)) if same >= 4 else 0.0  # 4 letters: shorter prefixes are chance (con-, pro-)
 
 
-# Costs of the phrase alignment, in units of one ordinary word-for-word substitution. Set by hand so that the phrases
-# of SPINNERS.md come out whole, then checked on the simulators; see eval/reports/spinners/report.md.
+# Costs of the phrase alignment, in units of one ordinary word-for-word substitution. Set by hand so that the phrases of
+# `spinners/data/connectives.tsv` come out whole, then checked on the simulators: eval/reports/spinners/report.md.
 _MIXED = 0.9  # a function word against a content word costs so much more
 _SAME_CLASS, _ARTICLE = 0.7, 0.4  # preposition for preposition and the like; a determiner for a determiner
 _EXTRA_FUNCTION, _EXTRA_CONTENT = 0.25, 0.6  # each further word on the longer side of a phrase

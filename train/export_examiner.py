@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from detector.runtime import import_onnxruntime
 from train.quantise import compute_int8, store_int8
 
 if TYPE_CHECKING:
@@ -207,8 +208,7 @@ def run(path: Path, windows: Sequence[NDArray[np.int64]]) -> list[tuple[NDArray[
 
 
 def _session(path: Path) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

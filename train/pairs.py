@@ -326,12 +326,12 @@ def command(
     seed: int,
     cache: Path | None,
 ) -> None:
-    r"""Write windows with labels, spans and splits as Parquet, and a summary.
+    """Write windows with labels, spans and splits as Parquet, and a summary.
 
     \b
     python -m train pairs --out /tmp/pairs --simulate spinbot-2022 --simulate dictionary
     python -m train pairs --out /tmp/pairs --tables spun/quillbot_pairs --tables human/bbc_2004
-    """
+    """  # noqa: D301  # click wants the character, not the letters
     summary = make_pairs(
         default_data_dir() if data is None else data,
         out,

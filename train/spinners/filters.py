@@ -130,15 +130,3 @@ class Partial(EditSpinner):
 def paragraph_ranges(text: str) -> list[tuple[int, int]]:
     """Return half-open character ranges of the lines that hold text (a line break ends a paragraph)."""
     return [m.span() for m in re.finditer(r"[^\n]*\S[^\n]*", text)]
-
-
-@dataclass(frozen=True, slots=True)
-class Thin(EditSpinner):
-    """Keeps about `share` of the spinner's edits, each by a draw of its own."""
-
-    spinner: Spinner
-    share: float
-
-    def edits(self, text: str, rng: Random) -> list[Edit]:
-        """Return the edits that were kept, in the spinner's order."""
-        return [e for e in self.spinner.edits(text, rng) if rng.random() < self.share]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from random import Random
 
 from train.spinners.base import Edit, EditSpinner, Word, match_case, words_of
@@ -127,24 +126,6 @@ def read_connectives(families: tuple[str, ...] = ("A1", "A2", "A3")) -> PhraseTa
     if wrong:
         raise ValueError(f"unknown family {', '.join(wrong)}; known: {', '.join(known)}")
     return PhraseTable.from_rows((old, new, w) for family, old, new, w in rows if family in (*families, "A"))
-
-
-def reversed_tortured_phrases(path: Path) -> PhraseTable:
-    """Return established term -> tortured phrases, from `lexicon/tortured_phrases.tsv`."""
-    from train.align import read_tortured_phrases
-
-    return PhraseTable.from_spun(read_tortured_phrases(path))
-
-
-def merged(tables: Collection[PhraseTable]) -> PhraseTable:
-    """Return the union of the tables, weights of each key scaled to one table's worth."""
-    sums: dict[tuple[str, ...], dict[str, float]] = {}
-    for table in tables:
-        for key, targets in table.targets.items():
-            for new, weight in targets:
-                sums.setdefault(key, {})
-                sums[key][new] = sums[key].get(new, 0.0) + weight
-    return PhraseTable({key: tuple(sorted(news.items())) for key, news in sums.items()})
 
 
 @dataclass(frozen=True, slots=True)
