@@ -272,8 +272,7 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(out / "tokenizer.json"))
     (out / "recipe.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-    windows = make_windows(training_documents(documents, settings), settings, data, tokenizer)
-    log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
+    windows: Windows | None = None
     runs = (settings.optimiser["steps"], *settings.optimiser.get("averaged_runs", ()))
     models: list[ExaminerModel] = []
     for number, steps in enumerate(runs):
@@ -282,6 +281,9 @@ def fit(
             log.info("%s is there already", own)
             models.append(ExaminerModel.from_pretrained(own))
             continue
+        if windows is None:
+            windows = make_windows(training_documents(documents, settings), settings, data, tokenizer)
+            log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
         torch.manual_seed(settings.seed)
         model = ExaminerModel.from_encoder(folder, settings.layers)
         run = replace(settings, seed=settings.seed + number, optimiser={**settings.optimiser, "steps": steps})
