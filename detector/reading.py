@@ -347,7 +347,10 @@ def extract_html(page: str, name: str) -> str:
         from lxml.html import HTMLParser, document_fromstring
 
         # Nested deeper than libxml2 reads unless asked to, 255 levels; then it reads up to 2,000.
-        text = read(document_fromstring(page, parser=HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True)))
+        tree = document_fromstring(page, parser=HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True))
+        body = tree.find("body")
+        if body is not None and body.text_content().strip():  # else its title would be taken for its text
+            text = read(tree)
     if not text.strip():
         raise InputError(
             f"{name}: no text found in this HTML page (is it filled in by a script, or nested over 2,000 deep?); "

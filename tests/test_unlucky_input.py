@@ -1,4 +1,4 @@
-"""Inputs that once went wrong without a word: encodings taken for others, pages nested deep, names with escape codes."""
+"""Inputs that once went wrong without a word: encodings mistaken, pages nested deep, names with escape codes."""
 
 import os
 import subprocess

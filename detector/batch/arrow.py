@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detector.batch.parquet import column_values
+from detector.batch.parquet import column_values, not_utf8, text_values
 from detector.batch.rows import KEEP_ALL, ColumnError, Rows, listed, plain_id
 from detector.batch.scoring import score_rows
 from detector.batch.writers import OutputForm, output_schema
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class SpinScorer:
     """Scores Arrow tables with one text a row; called with one, returns the rows that `detect-spin-batch` would write.
 
-    `model`, `operating_point`: as for `SpinDetector.load`; the model is opened here, once. `text_column`: strings;
-    null and other types give `not_scored`. `id_column`: None for `id` where the table has one. `source_column`: what
-    becomes `source`; None for null. `keep`: columns carried through, or `("all",)`. `html`: the texts are HTML pages.
-    `spun_only`: leave out rows of another verdict. `spans`: False for an empty list of spans. `with_text`: add the
-    text that the offsets point into, as `text`.
+    `model`, `operating_point`: as for `SpinDetector.load`; the model is opened here, once. `text_column`: strings, or
+    binary in UTF-8; null and other types give `not_scored`. `id_column`: None for `id` where the table has one.
+    `source_column`: what becomes `source`; None for null. `keep`: columns carried through, or `("all",)`. `html`: the
+    texts are HTML pages. `spun_only`: leave out rows of another verdict. `spans`: False for an empty list of spans.
+    `with_text`: add the text that the offsets point into, as `text`.
 
     Thread-safe. Pickles as its settings: the copy opens the model where it is, and refuses another one.
 
@@ -103,13 +103,15 @@ class SpinScorer:
         form, row_id, kept = self._form(table.schema.remove_metadata())
         source = self._settings["source_column"]
         count = table.num_rows
+        texts = [value for chunk in table.column(self._text).chunks for value in text_values(chunk)]
+        binary = [isinstance(text, bytes) for text in texts]
         rows = Rows(
             sources=[None] * count
             if source is None
             else [None if s is None else str(s) for s in _column(table, source)],
             ids=[None] * count if row_id is None else [plain_id(v) for v in _column(table, row_id)],
-            texts=_column(table, self._text),
-            errors=[None] * count,
+            texts=texts,
+            errors=[not_utf8(f"row {i:,}", self._text) if bad else None for i, bad in enumerate(binary, 1)],
             numbers=list(range(1, count + 1)),
             table=_to_ipc(table.select(kept)) if kept else None,
             html=self._settings["html"],

@@ -40,7 +40,7 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
             except Exception:  # it is reported when it is read
                 logger.debug("%s", name_of(item.path), exc_info=not is_url(item.path))
                 continue
-            if options.id_column in schema.names:
+            if schema.names.count(options.id_column) == 1:  # twice is the reader's to report
                 of_id = schema.field(options.id_column).type
                 integer_ids &= pa.types.is_integer(of_id) and of_id != pa.uint64()
             found = [f for f in schema if options.keep_all or f.name in options.keep]

@@ -65,6 +65,13 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _has_current_folder() -> bool:
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
+
+
 def _check_delimiter(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     value = "\t" if value == "\\t" else value
     if value is not None and (len(value) != 1 or value in '\r\n"'):
@@ -209,6 +216,10 @@ def command(
     use_one_thread()
     use_system_memory()
     workers = workers or _usable_cores()
+    if workers > 1 and not _has_current_folder():  # multiprocessing starts processes in it
+        workers = 1
+        if not quiet:
+            complain(PROGRAM, "the current folder has been removed; only one process scores, go to another for more")
     # A process takes as long to start as all that is imported and looked at here: they do it side by side.
     pool = click.get_current_context().with_resource(Pool(workers, model, operating_point)) if workers > 1 else None
     from detector.batch.job import JobError, JobOptions, run_job
@@ -240,6 +251,7 @@ def command(
         restart=restart,
         upload_to=output if is_url(output) else None,
         with_text=with_text,
+        summary=None if summary in (None, "-") else Path(summary),
     )
     bar = not (no_progress or quiet) and is_terminal(sys.stderr)
     watcher = _Bar() if bar else _Log(quiet)

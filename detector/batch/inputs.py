@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -52,7 +53,9 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[Input]:
     """Yield the inputs that the arguments name, in their order: files, globs (sorted), folders (sorted, recursive).
 
     In folders and globs only files of a known ending count; hidden ones and links in a circle are left out. A file
-    named by itself that cannot be used comes with its `error`. All of them can be URLs.
+    named by itself that cannot be used comes with its `error`, and so does a pipe, a socket or a device, which are
+    never opened, as reading one may wait for ever; but pipes that this process was given open count as files where
+    they are named by themselves. All of them can be URLs.
 
     Raises:
         DriverError: a URL needs a package that is not installed.
@@ -69,7 +72,7 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[Input]:
             found = (f for name in sorted(glob.iglob(argument, recursive=True)) for f in _matched(name))  # noqa: PTH207 - absolute patterns too
             yield from _or_nothing(found, f"{display_name(argument)}: no file of a known kind matches", argument)
         else:
-            yield _look_at(argument)
+            yield _look_at(argument, open_pipes=True)
 
 
 def _or_nothing(found: Iterator[Input], message: str, name: str | None = None) -> Iterator[Input]:
@@ -107,19 +110,34 @@ def _walk(folder: str) -> Iterator[Input]:
             yield _look_at(str(path))
 
 
-def _look_at(path: str) -> Input:
+def _look_at(path: str, *, open_pipes: bool = False) -> Input:
     name = display_name(path)
     try:
         found = Path(path).stat()
     except FileNotFoundError:
-        message = f"{name}: no such file; check the path (the current folder is {Path.cwd()})"
+        message = f"{name}: no such file; check the path (the current folder {_current_folder()})"
         return Input(path, None, error=message)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return Input(path, None, error=f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}")
     kind = kind_of(path)
     if kind is None:
         return Input(path, None, error=f"{name}: of no known kind; there can be {_KNOWN}")
+    if not stat.S_ISREG(found.st_mode) and not (open_pipes and _is_open_here(path)):
+        message = f"{name}: is a pipe, a socket or a device, not a file; name a file, or pipe JSON lines into -"
+        return Input(path, None, error=message)
     return Input(path, kind, found.st_size, found.st_mtime_ns)
+
+
+def _current_folder() -> str:
+    try:
+        return f"is {Path.cwd()}"
+    except OSError:
+        return "has been removed"
+
+
+def _is_open_here(path: str) -> bool:
+    """Return whether a path leads to what this process has open already, such as /dev/stdin."""
+    return os.path.realpath(path).startswith((f"/proc/{os.getpid()}/fd/", "/dev/fd/"))
 
 
 def _at_url(url: str) -> Iterator[Input]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +48,8 @@ class JobOptions:
 
     `workers`: processes that score; 1 scores in this process. `resume`: go on with an interrupted job where there is
     one. `restart`: throw away what an interrupted one left. `upload_to`: a URL for the finished output, which then
-    never appears as the file `output`; what is finished is kept beside where that would be.
+    never appears as the file `output`; what is finished is kept beside where that would be. `summary`: a file that the
+    caller writes afterwards, so that it can be refused before where it would replace an input or the output.
     """
 
     inputs: tuple[str, ...]
@@ -63,6 +65,7 @@ class JobOptions:
     restart: bool = False
     upload_to: str | None = None
     with_text: bool = False
+    summary: Path | None = None
 
     @property
     def output_name(self) -> str:
@@ -97,7 +100,7 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
         model_id, operating_point, threshold = _model(options)
     else:
         model_id, operating_point, threshold = detector.model_id, detector.operating_point, detector.threshold
-    target = options.output.resolve()
+    target = _resolved(options.output)
     folder = target.with_name(target.name + ".parts")
     if options.upload_to is not None:
         try:
@@ -108,13 +111,16 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
         raise JobError(f"{options.output_name}: is a folder; give a file name")
     if not target.parent.is_dir():
         raise JobError(f"{display_name(str(target.parent))}: no such folder for the output; make it first")
+    summary = None if options.summary is None else _resolved(options.summary)
+    if summary == target and options.upload_to is None:
+        raise JobError(f"{options.output_name}: is both the output and the summary; choose another --summary")
     schema = None
     if output_format == "parquet":
         schema = output_schema(*kept_schema(_find(options.inputs), options.read), options.with_text)
         if len(set(schema.names)) < len(schema.names):
             raise JobError("two columns would have the same name in the output; keep fewer columns")
     form = OutputForm(output_format, options.spun_only, options.spans, schema, options.with_text)
-    inputs, total_bytes, digest = _survey(_find(options.inputs), options.upload_to or target)
+    inputs, total_bytes, digest = _survey(_find(options.inputs), options.upload_to or target, summary)
     journal = Journal(folder, form)
     try:
         journal.open(
@@ -182,13 +188,25 @@ def _find(arguments: Iterable[str]) -> Iterator[Input]:
         raise JobError(str(error)) from error
 
 
-def _survey(inputs: Iterable[Input], target: Path | str) -> tuple[int, int, str]:
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # the current folder is gone, links in a circle, a NUL
+        why = getattr(error, "strerror", None) or error
+        raise JobError(f"{display_name(str(path))}: cannot be written: {why}; choose another file") from error
+
+
+def _survey(inputs: Iterable[Input], target: Path | str, summary: Path | None) -> tuple[int, int, str]:
     """Return number and bytes of the inputs, and a digest of what they are: names, sizes, times."""
     digest = hashlib.sha256()
     count = total = 0
     for item in inputs:
         if item.kind is not None and item.path != STDIN and _same(item.path, target):
             raise JobError(f"{name_of(item.path)}: is both an input and the output; choose another --output")
+        # A summary may have any name, so also that of a file of no known kind.
+        there = item.path != STDIN and (item.kind is not None or os.path.exists(item.path))  # noqa: PTH110 - never raises
+        if there and summary is not None and _same(item.path, summary):
+            raise JobError(f"{name_of(item.path)}: is both an input and the summary; choose another --summary")
         count, total = count + 1, total + item.size
         digest.update(repr(tuple(item)).encode("utf-8", "surrogatepass"))
     return count, total, digest.hexdigest()

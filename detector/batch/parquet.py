@@ -10,7 +10,16 @@ import numpy as np
 from detector.batch.files import Progress, open_arrow
 from detector.batch.inputs import Input
 from detector.batch.remote import BLOCK_BYTES, is_url
-from detector.batch.rows import CHUNK_ROWS, MAX_RECORD_BYTES, ReadOptions, Row, check_columns, plain_id
+from detector.batch.rows import (
+    CHUNK_ROWS,
+    MAX_RECORD_BYTES,
+    ColumnError,
+    ReadOptions,
+    Row,
+    check_columns,
+    listed,
+    plain_id,
+)
 from detector.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +46,11 @@ def read_parquet(
         wanted = [options.text_column, *([options.id_column] if options.id_given else []), *keep]
         check_columns(name, wanted, columns)
         read = list(dict.fromkeys([options.text_column, *([options.id_column] if has_id else []), *keep]))
+        if twice := [column for column in read if columns.count(column) > 1]:
+            raise ColumnError(
+                f"{name}: more than one column {twice[0]!r}; the columns are {listed(columns)}; rename one, or choose "
+                "others with --text-column, --id-column and --keep"
+            )
         groups: list[int] = []
         done = 0
         total = file.metadata.num_rows
@@ -54,14 +68,17 @@ def read_parquet(
                 if skip >= batch.num_rows:
                     skip, done = skip - batch.num_rows, done + batch.num_rows
                     continue
-                texts = column_values(batch.column(options.text_column))
+                texts = text_values(batch.column(options.text_column))
                 ids = column_values(batch.column(options.id_column)) if has_id else None
                 kept = batch.select(keep) if keep else None
                 each = kept.nbytes // batch.num_rows if kept is not None else 0
                 for at in range(skip, batch.num_rows):
                     done += 1
                     progress.bytes = item.size * done // max(total, 1)
-                    yield Row(None if ids is None else plain_id(ids[at]), texts[at], None, None, kept, at, size=each)
+                    row_id, text, error = None if ids is None else plain_id(ids[at]), texts[at], None
+                    if isinstance(text, bytes):
+                        text, error = None, not_utf8(f"{name}: row {done + skip:,}", options.text_column)
+                    yield Row(row_id, text, error, None, kept, at, size=each)
                 done, skip = done + skip, 0
 
 
@@ -156,6 +173,23 @@ def column_values(column: pa.Array) -> list[Any]:
     except UnicodeDecodeError:
         raw = column.cast(pa.large_binary())
         return [None if v is None else v.decode("utf-8", "replace") for v in raw.to_pylist()]
+
+
+def text_values(column: pa.Array) -> list[Any]:
+    """Return a column of texts as `column_values` does, binary ones decoded; those that are not UTF-8 stay bytes."""
+    return [_decoded(value) if isinstance(value, bytes) else value for value in column_values(column)]
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def not_utf8(where: str, column: str) -> str:
+    """Return the message for a text that `text_values` has left as bytes."""
+    return f"{where}: column {column!r} is binary and here not UTF-8; decode it into a column of strings"
 
 
 def to_ipc(batches: list[tuple[Any, list[int]]]) -> bytes:

@@ -25,6 +25,10 @@ MAX_RECORD_BYTES = 4 * DEFAULT_MAX_BYTES
 """Longest line of JSONL and value of Parquet, in bytes: a text of the longest length scored, at UTF-8's four bytes a
 character."""
 
+MAX_NESTING = 100
+"""Levels of objects and arrays in each other that a field of JSONL may have; workers and writers recurse through them,
+and Python ends at a few hundred."""
+
 
 class ColumnError(InputError):
     """The first input has no column of the name asked for: a wrong option rather than a broken file."""

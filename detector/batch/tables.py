@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -17,6 +18,7 @@ from detector.batch.inputs import COMPRESSED, Input
 from detector.batch.parquet import read_parquet
 from detector.batch.remote import is_url, name_of, plain_path
 from detector.batch.rows import (
+    MAX_NESTING,
     MAX_RECORD_BYTES,
     ColumnError,
     MissingColumnError,
@@ -31,6 +33,13 @@ from detector.errors import InputError
 _HEAD = 20  # records of the first JSONL input of which one must have the text's field: else its name is wrong
 _PAUSES = (1.0, 4.0)  # seconds before a remote file is tried again, from the row where it broke
 _BLANK = b" \t\r\n\xef\xbb\xbf"
+# Longest first, because the UTF-32 mark begins with the UTF-16 one.
+_WIDE_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +104,17 @@ def _jsonl(item: Input, name: str, options: ReadOptions, skip: int, progress: Pr
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Yield the lines; None for one over MAX_RECORD_BYTES, of which no more is ever held."""
+    """Yield the lines; None for one over MAX_RECORD_BYTES, of which no more is ever held.
+
+    Raises:
+        InputError: it begins with the mark of another encoding, in which line ends are other bytes.
+    """
+    first = True
     while line := stream.readline(MAX_RECORD_BYTES + 1):
+        wide = next((encoding for mark, encoding in _WIDE_MARKS if line.startswith(mark)), None) if first else None
+        if wide is not None:
+            raise InputError(f"it is {wide}, and JSON lines are UTF-8; convert it with iconv -f {wide} -t UTF-8")
+        first = False
         if len(line) <= MAX_RECORD_BYTES:
             yield line
             continue
@@ -109,8 +127,17 @@ def _json_row(line: bytes | None, where: str, options: ReadOptions) -> tuple[Row
     if line is None:
         return Row(None, None, f"{where}: longer than {MAX_RECORD_BYTES:,} bytes; split the record"), None
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        # Of bytes the json module guesses the encoding, line by line. Lone surrogates pass, as it lets them.
+        record = json.loads(line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError as error:
+        message = f"{where}: not UTF-8 ({error.reason}); convert the file to UTF-8, for example with iconv"
+        return Row(None, None, message), None
+    except RecursionError:
+        return Row(None, None, _too_deep(where)), None
+    except ValueError as error:
+        if b"\0" in line:  # valid JSON has none, and UTF-16 hardly a line without
+            message = f"{where}: has zero bytes, as UTF-16 does; convert the file to UTF-8, for example with iconv"
+            return Row(None, None, message), None
         # JSONDecodeError's own words hold positions, never the text.
         reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
         return Row(None, None, f"{where}: not valid JSON ({reason}); mend or remove the line"), None
@@ -121,11 +148,29 @@ def _json_row(line: bytes | None, where: str, options: ReadOptions) -> tuple[Row
         kept = {k: v for k, v in record.items() if k != options.id_column}
     elif options.keep:
         kept = {k: record[k] for k in options.keep if k in record}
-    row_id = plain_id(record.get(options.id_column))
+    row_id = record.get(options.id_column)
+    row_id = None if (deep_id := _is_too_deep(row_id)) else plain_id(row_id)
+    if deep_id or any(map(_is_too_deep, (record.get(options.text_column), *(kept or {}).values()))):
+        return Row(row_id, None, _too_deep(where), size=len(line)), record
     if options.text_column not in record:
         message = f"{where}: no field {options.text_column!r}; its fields are {listed(record)}"
         return Row(row_id, None, message, kept, size=len(line)), record
     return Row(row_id, record[options.text_column], None, kept, size=len(line)), record
+
+
+def _too_deep(where: str) -> str:
+    return f"{where}: nested more than {MAX_NESTING} levels deep; flatten or remove the field"
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Return whether objects and arrays stand in each other more than MAX_NESTING levels deep."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_NESTING):
+        if not level:
+            return False
+        members = (v for outer in level for v in (outer.values() if isinstance(outer, dict) else outer))
+        level = [v for v in members if isinstance(v, (dict, list))]
+    return bool(level)
 
 
 def _json_type(value: Any) -> str:
