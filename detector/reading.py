@@ -92,6 +92,11 @@ _META_CHARSET = re.compile(
 )
 
 
+# Control characters, as such and as references, which XML cannot hold: the extraction stops at them.
+_NOT_XML = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
+    "|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01])(?:;|(?![0-9]))|&#[xX]0*(?:[0-8bceBCEfF]|1[0-9a-fA-F])(?:;|(?![0-9a-fA-F]))"
+)
 _LINK = re.compile(r"<a[\s>]", re.IGNORECASE)
 
 
@@ -336,6 +341,7 @@ def extract_html(page: str, name: str) -> str:
 
     if not re.search("<html", page, re.IGNORECASE):
         page = f"<html><body>{page}</body></html>"  # trafilatura takes a fragment without it for no HTML at all
+    page = _NOT_XML.sub(" ", page)
     few_links = len(_LINK.findall(page)) <= MOST_LINKS
 
     def read(page: Any) -> str:
@@ -347,7 +353,8 @@ def extract_html(page: str, name: str) -> str:
         from lxml.html import HTMLParser, document_fromstring
 
         # Nested deeper than libxml2 reads unless asked to, 255 levels; then it reads up to 2,000.
-        tree = document_fromstring(page, parser=HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True))
+        parser = HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True)
+        tree = document_fromstring(page, parser=parser)
         body = tree.find("body")
         if body is not None and body.text_content().strip():  # else its title would be taken for its text
             text = read(tree)

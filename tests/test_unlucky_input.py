@@ -55,6 +55,15 @@ def test_pages_nested_a_thousand_deep_are_read_and_deeper_ones_refused():
         extract_html(page(10_000), "x")
 
 
+@pytest.mark.parametrize("control", ["\x0b", "&#11;", "&#x1F;", "&#012", "\x00", "\x1b", "\ufffe", "\ud800"])
+def test_pages_of_control_characters_alone_are_refused_and_deep_ones_with_some_are_read(control):
+    with pytest.raises(InputError, match="no text found"):
+        extract_html(f"<html><body><p>{control}", "x")
+    deep = "<html><body>" + "<div>" * 400 + f"<p>{SENTENCE * 20}</p><p>{control}</p>" + "</div>" * 400
+    assert SENTENCE.strip() in extract_html(deep, "x")
+    assert extract_html(f"<html><body><p>Seen {control} twice.</p></body></html>", "x").split() == ["Seen", "twice."]
+
+
 def test_a_page_of_links_alone_takes_no_square_of_their_number():
     page = "<html><body><p>" + "<a href=x>y</a> " * 10 * MOST_LINKS + f"</p><p>{SENTENCE * 20}</p></body></html>"
     started = time.process_time()
