@@ -124,6 +124,7 @@ def measure(only: str = "") -> Json:
 
 
 def _cell(text: str) -> str:
+    text = text.replace(str(Path.cwd()), "(here)")  # the report is the same wherever it is made
     short = text if len(text) <= 150 else text[:147] + "..."
     return re.sub(r"\s+", " ", short).replace("|", "\\|")
 
