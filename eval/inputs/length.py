@@ -140,7 +140,7 @@ def to_markdown(result: Json) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        "Fewest words from which on the promised false-positive rate holds and at least half of the recall on whole texts "
+        "Fewest words from which on no more than the promised share was flagged (few texts: see the intervals) and at least half of the recall on whole texts "
         "is kept: "
         + ", ".join(f"{p} {n if n is not None else 'none'}" for p, n in result["shortest"].items())
         + f". The model's own limit, below which a text is `too_short`, is {result['min_words']}.",
