@@ -219,7 +219,10 @@ def test_the_command_needs_no_current_folder(tmp_path: Path):
 @pytest.mark.parametrize("of_type", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary())])
 def test_binary_texts_are_read_as_utf8(tmp_path: Path, of_type: pa.DataType):
     path = tmp_path / "a.parquet"
-    texts = pa.array([b"one", "caf\u00e9".encode(), None, b"caf\xe9", b"five"], pa.binary()).cast(of_type)
+    texts = pa.array([b"one", "caf\u00e9".encode(), None, b"caf\xe9", b"five"], pa.binary())
+    texts = (
+        texts.dictionary_encode() if pa.types.is_dictionary(of_type) else texts.cast(of_type)
+    )  # pyarrow 15 casts none
     pq.write_table(pa.table({"id": [1, 2, 3, 4, 5], "text": texts}), path, row_group_size=4)
     whole = read(path, rows=2)
     error = f"{path}: row 4: column 'text' is binary and here not UTF-8; decode it into a column of strings"

@@ -42,7 +42,12 @@ def to_array(values: Sequence[Any], of_type: pa.DataType) -> pa.Array:
     if pa.types.is_string(of_type):
         encoded = [b"" if v is None else v.encode() for v in values]
         return pa.Array.from_buffers(of_type, count, [bits, _offsets(encoded), pa.py_buffer(b"".join(encoded))], nulls)
-    numbers = np.array([0 if v is None else v for v in values], of_type.to_pandas_dtype())
+    given = [0 if v is None else v for v in values]
+    if pa.types.is_integer(of_type) and given:
+        limits = np.iinfo(of_type.to_pandas_dtype())
+        if not limits.min <= min(given) <= max(given) <= limits.max:  # numpy 1 would wrap it around
+            raise OverflowError(f"{min(given)} to {max(given)} do not fit {of_type}")
+    numbers = np.array(given, of_type.to_pandas_dtype())
     return pa.Array.from_buffers(of_type, count, [bits, pa.py_buffer(numbers)], nulls)
 
 
