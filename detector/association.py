@@ -8,6 +8,7 @@ with log counts: Cormode & Muthukrishnan 2005; Talbot & Osborne 2007). It holds 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 
 from detector.words import FIRST_WORD_ID, UNKNOWN
 
-MIN_PAIR_COUNT = 3
+MIN_PAIR_COUNT = 2
 """Rarer pairs are left out: there are more of them than of all others, and half of them are accidents."""
+NEIGHBOUR_LEVELS = 16
+"""Values of what `neighbour_levels` says of a word and one of its neighbours: 0 for nothing, else 1 to 15."""
+_LEVEL_EDGES = np.linspace(-4.0, 7.0, NEIGHBOUR_LEVELS - 2)  # of associations: one in a hundred lies beyond
 _HIGHEST_LEVEL = 15
 _BLOCK = 1 << 16  # pairs looked up at a time
 _SHRINK = 0.5
@@ -31,13 +35,23 @@ def pair_keys(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np
     return np.asarray((first.astype(np.uint64) << np.uint64(32)) | second.astype(np.uint64))
 
 
+def pair_counts(texts: Iterable[NDArray[np.int32]]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the keys of the adjacent pairs of vocabulary words in id sequences, ascending, and their counts."""
+    keys = [np.zeros(0, np.uint64)]
+    for ids in texts:
+        first, second = ids[:-1], ids[1:]
+        real = (first >= FIRST_WORD_ID) & (second >= FIRST_WORD_ID)
+        keys.append(pair_keys(first[real], second[real]))
+    return np.unique(np.concatenate(keys), return_counts=True)
+
+
 def count_level(counts: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return the 4-bit level of counts: 0 below MIN_PAIR_COUNT, then one more for each doubling."""
     levels = np.floor(np.log2(np.maximum(counts, MIN_PAIR_COUNT) / MIN_PAIR_COUNT)) + 1
     return np.where(counts < MIN_PAIR_COUNT, 0, np.minimum(levels, _HIGHEST_LEVEL)).astype(np.uint8)
 
 
-# The middle of each level, on a log scale; level 0 stands for "at most once or twice", which is mostly zero.
+# The middle of each level, on a log scale; level 0 stands for "at most once", which is mostly zero.
 _LEVEL_COUNT = np.concatenate([[0.3], MIN_PAIR_COUNT * 2.0 ** (np.arange(_HIGHEST_LEVEL) + 0.5)])
 
 
@@ -60,13 +74,10 @@ class AssociationTable:
     def count(cls, texts: Iterable[NDArray[np.int32]], vocabulary_size: int, sketch_bytes: int) -> AssociationTable:
         """Count in the id sequences of human texts; about 16 bytes of memory per token while it runs."""
         unigrams = np.zeros(vocabulary_size, np.int64)
-        keys = []
+        texts = list(texts)
         for ids in texts:
             unigrams += np.bincount(ids, minlength=vocabulary_size)
-            first, second = ids[:-1], ids[1:]
-            real = (first >= FIRST_WORD_ID) & (second >= FIRST_WORD_ID)
-            keys.append(pair_keys(first[real], second[real]))
-        seen, counts = np.unique(np.concatenate(keys), return_counts=True)
+        seen, counts = pair_counts(texts)
         total = float(counts.sum())
         frequent = counts >= MIN_PAIR_COUNT
         seen, levels = seen[frequent], count_level(counts[frequent].astype(np.float64))
@@ -75,6 +86,12 @@ class AssociationTable:
             np.maximum.at(cells, places, levels)
         frequencies = (unigrams / max(unigrams.sum(), 1)).astype(np.float32)
         return cls(frequencies, cells[0::2] | (cells[1::2] << np.uint8(4)), total)
+
+    def digest(self) -> str:
+        """Return 16 hex digits that tell whether two tables say the same."""
+        content = hashlib.sha256(self.frequencies.astype("<f4").tobytes())
+        content.update(self.sketch.tobytes())
+        return content.hexdigest()[:16]
 
     def word_statistics(self, word_ids: NDArray[np.int32]) -> tuple[float, float]:
         """Return (mean natural log frequency of the vocabulary's words, share of unknown words) of a text's words.
@@ -115,6 +132,19 @@ class AssociationTable:
         """Return the association of pairs whose count levels are known (`levels`), shape (pairs,)."""
         expected = self.frequencies[first].astype(np.float64) * self.frequencies[second] * self.pairs
         return np.asarray(np.log((_LEVEL_COUNT[levels] + _SHRINK) / (expected + _SHRINK)), dtype=np.float64)
+
+
+def neighbour_levels(tokens: int, at: NDArray[np.int64], associations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how well each token goes with the one before it and the one behind it, shape (tokens, 2).
+
+    1 (they avoid each other) to 15 (they belong together), 0 where one of the two is no word of the vocabulary or there
+    is no neighbour. `at`, `associations`: as from `AssociationTable.adjacent`.
+    """
+    levels = np.zeros((tokens, 2), np.int64)
+    found = 1 + np.searchsorted(_LEVEL_EDGES, associations)
+    levels[at + 1, 0] = found
+    levels[at, 1] = found
+    return levels
 
 
 def _places(keys: NDArray[np.uint64], cells: int) -> Iterable[NDArray[np.int64]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import forks
-from detector.association import AssociationTable
+from detector.association import AssociationTable, neighbour_levels
 from detector.calibrate import ArticleModel, article_features, sigmoid
 from detector.errors import ModelError
 from detector.evidence import (
@@ -31,6 +31,7 @@ from detector.evidence import (
     find_phrases,
     token_evidence,
 )
+from detector.examiner import Examined
 from detector.foreign import close_share
 from detector.gate import FUNCTION_WORDS, check_shares, not_text
 from detector.join import Join, Judged
@@ -195,7 +196,11 @@ class SpinDetector:
         other_kinds = self._kind_scale * kind_logits
         other_kinds = np.exp(other_kinds - other_kinds.max())
         segment_log_odds = (logits - self._segment_shift) / self._segment_scale
-        judged = self._join.judge(prepared, log_odds, logits, words) if self._join else None
+        judged = None
+        if self._join:
+            judged = self._join.judge(
+                prepared, lambda: neighbour_levels(len(ids), at, associations), log_odds, logits, words
+            )
         if judged:
             log_odds, other_kinds, segment_log_odds = judged.log_odds, judged.other_kinds, judged.segments
         elif self._join:
@@ -228,6 +233,22 @@ class SpinDetector:
             id=id,
             source=source,
         )
+
+    def examine(self, text: str) -> Examined | None:
+        """Return what the examiner alone says of a text, whatever the screen does; for evaluation.
+
+        None if the text has no words.
+
+        Raises:
+            ModelError: the model has no examiner.
+        """
+        if self._join is None:
+            raise ModelError(f"model {self._folder.path} has no examiner; give one that has")
+        prepared = prepare(text, self._splitter)
+        ids = self._vocabulary.ids(prepared.tokens)
+        levels = neighbour_levels(len(ids), *self._association.adjacent(ids))
+        with forks.scoring:
+            return self._join.examine(prepared, levels) if prepared.ends else None
 
     def score_batch(self, texts: Iterable[str], *, workers: int = 1) -> Iterator[SpinResult]:
         """Yield one result per text, in order, as the texts come; the i-th result is `score` of the i-th text.

@@ -22,6 +22,7 @@ from detector.errors import ModelError
 from detector.results import KINDS
 from detector.runtime import import_onnxruntime
 from detector.store import ModelFolder
+from detector.words import Tokens
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -36,8 +37,40 @@ _CHARACTERS_PER_PIECE = 16
 """Characters read for each piece that may be run; English has four to five, one white space included."""
 _SURROGATES = re.compile("[\ud800-\udfff]")  # Python's str may hold them, UTF-8 may not
 _FILES = ("examiner.onnx", "tokenizer.json")
-_INPUTS = ["input_ids", "attention_mask"]
+_INPUTS = ["input_ids", "attention_mask", "levels"]
 _OUTPUTS = ["token_logits", "kind_logits"]
+_NO_LEVELS = np.zeros((1, 2), np.int64)  # of the marks at both ends of a window
+
+
+@dataclass(frozen=True, slots=True)
+class WordLevels:
+    """How well the words of a text go with their neighbours.
+
+    `starts`, `ends`: int64, shape (words,), half-open character offsets, ascending and disjoint; `levels`: int64, shape
+    (words, 2), as from `association.neighbour_levels`.
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    levels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tokens: Tokens, levels: NDArray[np.int64]) -> WordLevels:
+        """Return those of the tokens of one text."""
+        return cls(tokens.starts, tokens.ends, levels)
+
+    @classmethod
+    def none(cls) -> WordLevels:
+        """Return those of a text of whose words nothing is known."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.int64))
+
+    def at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the levels of the word at each character, shape (places, 2); zeros where none is."""
+        if not len(self.starts):
+            return np.zeros((len(places), 2), np.int64)
+        word = np.maximum(np.searchsorted(self.starts, places, side="right") - 1, 0)
+        inside = (self.starts[word] <= places) & (places < self.ends[word])
+        return np.where(inside[:, np.newaxis], self.levels[word], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +140,13 @@ class Examiner:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._folder, self._threads)
 
-    def examine(self, text: str, ranges: Sequence[tuple[int, int]]) -> Examined:
+    def examine(self, text: str, ranges: Sequence[tuple[int, int]], words: WordLevels) -> Examined:
         """Return what the examiner says of the segments of `text` at `ranges`.
 
         `text`: any str, in the form that the examiner was trained on (`Prepared.normal.text`). `ranges`: half-open
-        character offsets, ascending and disjoint. A segment of more than `max_tokens` pieces is run in windows of equal
-        length; its kind logits are their mean, weighted by pieces. Of a segment that would need more than eight
-        windows only the beginning is examined. About 20 to 40 ms of one core for a segment of 110 words.
+        character offsets, ascending and disjoint. `words`: of the text. A segment of more than `max_tokens` pieces is
+        run in windows of equal length; its kind logits are their mean, weighted by pieces. Of a segment that would need
+        more than eight windows only the beginning is examined. About 10 to 30 ms of one core for 110 words.
 
         Raises:
             ValueError: `ranges` are out of order, overlap, or leave the text.
@@ -138,12 +171,14 @@ class Examiner:
             offsets[number + 1] = offsets[number] + count
             if not count:
                 continue
+            own_spans = np.asarray(piece_spans[:count], np.int64) + start
             windows = -(-count // (self.max_tokens - 2))
-            for window in np.array_split(np.asarray(piece_ids[:count], np.int64), windows):
-                window_logits, window_kinds = loaded.run(window)
+            parts = (np.asarray(piece_ids[:count], np.int64), words.at(own_spans[:, 0]))
+            for window, levels in zip(*(np.array_split(part, windows) for part in parts), strict=True):
+                window_logits, window_kinds = loaded.run(window, levels)
                 logits.append(window_logits)
                 kind_logits[number] += window_kinds * (len(window) / count)
-            spans.append(np.asarray(piece_spans[:count], np.int64) + start)
+            spans.append(own_spans)
         starts, ends = np.concatenate(spans).T
         return Examined(kind_logits, starts.copy(), ends.copy(), np.concatenate(logits), offsets)
 
@@ -186,10 +221,12 @@ class _Loaded:
         encoding = self._tokenizer.encode(_SURROGATES.sub("\ufffd", text), add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
-    def run(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the logits of the pieces of one window and of its kinds."""
+    def run(self, ids: NDArray[np.int64], levels: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the logits of the pieces of one window and of its kinds; `levels`: shape (pieces, 2)."""
         row = np.concatenate([self._first, ids, self._last])[np.newaxis]
-        token_logits, kind_logits = self._session.run(_OUTPUTS, {"input_ids": row, "attention_mask": np.ones_like(row)})
+        told = np.concatenate([_NO_LEVELS, levels, _NO_LEVELS])[np.newaxis]
+        given = {"input_ids": row, "attention_mask": np.ones_like(row), "levels": told}
+        token_logits, kind_logits = self._session.run(_OUTPUTS, given)
         return token_logits[0, 1:-1], kind_logits[0]
 
 

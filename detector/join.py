@@ -5,7 +5,7 @@ Most articles of any stream are clean and cost the screen a millisecond; the exa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.calibrate import JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
-from detector.examiner import NOT_EXAMINED, Examined, Examiner
+from detector.examiner import NOT_EXAMINED, Examined, Examiner, WordLevels
 from detector.results import KINDS
 from detector.segment import Prepared
 from detector.store import ModelFolder
@@ -56,24 +56,36 @@ class Join:
         self.examiner = Examiner(folder)
 
     def judge(
-        self, prepared: Prepared, screen_log_odds: float, segment_logits: NDArray[np.float64], words: int
+        self,
+        prepared: Prepared,
+        levels: Callable[[], NDArray[np.int64]],
+        screen_log_odds: float,
+        segment_logits: NDArray[np.float64],
+        words: int,
     ) -> Judged | None:
         """Return what both models say, or None if the screen clears the article.
 
-        `segment_logits`: shape (segments,), the screen's. `words`: of the article.
+        `levels`: returns the `association.neighbour_levels` of the tokens. `segment_logits`: shape (segments,), the
+        screen's. `words`: of the article.
         """
         if screen_log_odds < self.gate:
             return None
-        chosen = chosen_segments(len(segment_logits), self._most_segments)
-        examined = self.examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen])
+        examined = self.examine(prepared, levels())
         features = features_of(screen_log_odds, examined, words)
         if features is None:
             return None
         kinds = np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets))[_OTHERS] * self._kind_scale
         odds = np.exp(kinds - kinds.max())
         segments = self._segment[0] * segment_logits + self._segment[2]
+        chosen = chosen_segments(len(segments), self._most_segments)
         segments[chosen] += self._segment[1] * spun_log_odds(examined.kind_logits)
         return Judged(float(self._article.log_odds(features)), odds / odds.sum(), segments, examined)
+
+    def examine(self, prepared: Prepared, levels: NDArray[np.int64]) -> Examined:
+        """Return what the examiner says of an article's segments (`chosen_segments`)."""
+        chosen = chosen_segments(len(prepared.ends), self._most_segments)
+        words = WordLevels.of(prepared.tokens, levels)
+        return self.examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen], words)
 
 
 def chosen_segments(count: int, most: int) -> list[int]:

@@ -23,11 +23,10 @@ from typing import Any
 import click
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from detector.runtime import import_onnxruntime
 from train.corpora import default_data_dir
-from train.export_examiner import SAMPLES, read_tokenizer, to_onnx, window_ids
+from train.export_examiner import SAMPLES, Inputs, one_batch, read_tokenizer, to_onnx, window_inputs
 from train.quantise import compute_int8, store_int8
 
 WINDOW = 150
@@ -46,7 +45,8 @@ started = time.process_time()
 from detector.examiner import _session
 session = _session(sys.argv[1], 1)
 ids = np.full((1, 150), 7)
-session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+levels = np.zeros((1, 150, 2), np.int64)
+session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), "levels": levels})
 print(time.process_time() - started)
 """
 
@@ -123,27 +123,26 @@ def _blocks(network: Any, bits: int) -> Any:
     return quantiser.model.model
 
 
-def measure(forms: Sequence[Form], windows: Sequence[NDArray[np.int64]], rounds: int) -> float:
+def measure(forms: Sequence[Form], windows: Sequence[Inputs], rounds: int) -> float:
     """Fill in the forms, the first being the reference; return the spread of its token logits."""
     from detector.examiner import _session
 
     sessions = [_session(str(form.path), 1) for form in forms]
-    timed = np.resize(np.concatenate([w.ravel() for w in windows]), (1, WINDOW))
-    longest = max(w.shape[1] for w in windows)
-    padded = np.concatenate([np.pad(w, ((0, 0), (0, longest - w.shape[1]))) for w in windows])
-    mask = np.concatenate([np.pad(np.ones_like(w), ((0, 0), (0, longest - w.shape[1]))) for w in windows])
+    padded = one_batch(windows)
+    timed = {name: np.resize(value, (1, WINDOW, *value.shape[2:])) for name, value in padded.items()}
+    timed["attention_mask"][:] = 1
     results = []
     for form, session in zip(forms, sessions, strict=True):
         form.bytes = form.path.stat().st_size
-        alone = [session.run(None, {"input_ids": w, "attention_mask": np.ones_like(w)}) for w in windows]
-        together = session.run(None, {"input_ids": padded, "attention_mask": mask})[0]
+        alone = [session.run(None, w) for w in windows]
+        together = session.run(None, padded)[0]
         results.append([np.concatenate([a[i].ravel() for a in alone]) for i in (0, 1)])
-        form.neighbours = float(np.abs(results[-1][0] - together[mask == 1]).max())
+        form.neighbours = float(np.abs(results[-1][0] - together[padded["attention_mask"] == 1]).max())
     times = np.full((rounds, len(forms)), np.inf)
     for turn in range(rounds):
         for number, session in enumerate(sessions):
             started = time.thread_time()
-            session.run(None, {"input_ids": timed, "attention_mask": np.ones_like(timed)})
+            session.run(None, timed)
             times[turn, number] = time.thread_time() - started
     for form, (token, kind), seconds in zip(forms, results, times.min(axis=0), strict=True):
         form.window_seconds = float(seconds)
@@ -210,7 +209,7 @@ def main(checkpoint: Path, out: Path | None, rounds: int) -> None:
     own = kind == ExaminerConfig.model_type
     model = ExaminerModel.from_pretrained(checkpoint) if own else ExaminerModel.from_encoder(checkpoint)
     tokenizer = read_tokenizer(checkpoint / "tokenizer.json")
-    windows = [window_ids(tokenizer, text, WINDOW) for text in [*SAMPLES, *_texts()]]
+    windows = [window_inputs(tokenizer, text, WINDOW) for text in [*SAMPLES, *_texts()]]
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch, "plain.onnx")
         to_onnx(model.eval(), plain)

@@ -34,8 +34,9 @@ from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import encoder_folder, load_tokenizer, score_windows, train, training_documents
 from train.examiner_data import UNLABELLED, Labelled, Windows, cut_windows, labelled_documents, select, simulated
-from train.examiner_model import ExaminerModel
-from train.screen import SPUN
+from train.examiner_model import ExaminerConfig, ExaminerModel
+from train.screen import SPUN, count_pairs
+from train.screen import Settings as ScreenSettings
 
 log = logging.getLogger(__name__)
 SHIPPED = "shipped"
@@ -82,25 +83,18 @@ def _case(piece: str) -> int:
     return 2 if len(piece) > 1 and piece.isupper() else 1
 
 
-class CaseEncoder(nn.Module):  # type: ignore[misc]  # torch is optional
-    """Puts the case that the ids carry into BERT's token types; all types begin as the pretrained first one."""
+class CaseModel(ExaminerModel):
+    """Reads the case that the ids carry like a further embedding of the piece."""
 
-    def __init__(self, encoder: Any, vocabulary: int) -> None:
-        super().__init__()
-        types = nn.Embedding(_CASES, encoder.config.hidden_size)
-        with torch.no_grad():
-            types.weight.copy_(encoder.embeddings.token_type_embeddings.weight[:1].expand(_CASES, -1))
-        encoder.embeddings.token_type_embeddings = types
-        self.encoder = encoder
-        self.vocabulary = vocabulary
+    def __init__(self, config: ExaminerConfig) -> None:
+        super().__init__(config)
+        self.cases = nn.Embedding(_CASES, config.hidden_size)
+        nn.init.zeros_(self.cases.weight)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        """Return what the encoder returns."""
-        return self.encoder(
-            input_ids=input_ids % self.vocabulary,
-            token_type_ids=input_ids // self.vocabulary,
-            attention_mask=attention_mask,
-        )
+    def embedded(self, input_ids: Tensor, levels: Tensor) -> Tensor:
+        """Return what the encoder reads of each piece."""
+        case, piece = input_ids // self.config.vocab_size, input_ids % self.config.vocab_size
+        return super().embedded(piece, levels) + self.cases(case)
 
 
 def make_pool(documents: Sequence[Document], settings: ExaminerSettings, sizes: Sizes, data: Path, cache: Path) -> Pool:
@@ -114,18 +108,19 @@ def make_pool(documents: Sequence[Document], settings: ExaminerSettings, sizes: 
     tokenizer = CaseTokenizer(load_tokenizer(folder))
     chosen = training_documents(documents, replace(settings, held_out=0.0))
     texts = list(labelled_documents(chosen, settings.windows["pair_rows"], settings.seed))
-    families = frozenset(d.tool_family for d in chosen if d.label == SPUN)
     for rate in sizes.change_rates:
-        rules = {**settings.simulation, "documents": sizes.simulated_documents, "rate_factors": [rate]}
-        for text in simulated(chosen, data, cache, rules, families):
+        counts_of = {"documents": sizes.simulated_documents, "llm_documents": sizes.simulated_llm_documents}
+        for text in simulated(chosen, data, {**settings.simulation, **counts_of, "rate_factors": [rate]}):
             if text.kind == SPUN:
                 texts.append(replace(text, table=f"{text.table}@{rate}"))
             elif rate == sizes.change_rates[0]:  # the originals once
                 texts.append(text)
         log.info("%d texts with those simulated at rate %s", len(texts), rate)
-    windows = cut_windows(texts, tokenizer, settings.max_tokens, settings.windows["min_replaced"])
+    # What is judged is in no count, as any new text.
+    counts = count_pairs([d for d in documents if not _is_held(d, "", sizes.fold)], ScreenSettings.read())
+    windows = cut_windows(texts, tokenizer, counts, settings.max_tokens, settings.windows["min_replaced"])
     judged_texts, judged = judged_documents(documents, sizes, folder)
-    judged_windows = cut_windows(judged_texts, tokenizer, settings.max_tokens, 0.0)
+    judged_windows = cut_windows(judged_texts, tokenizer, counts, settings.max_tokens, 0.0)
     keep = np.zeros(len(judged_windows), np.bool_)
     for number in np.unique(judged_windows.texts):
         own = np.flatnonzero(judged_windows.texts == number)
@@ -189,11 +184,11 @@ def halved(windows: Windows, min_replaced: float, fewest: int = 24) -> Windows:
 
     Half of a spun window counts as spun by the rule of `cut_windows`.
     """
-    pieces, labels, kinds, origin = [], [], [], []
+    pieces, labels, levels, kinds, origin = [], [], [], [], []
     spun, original = KINDS.index(SPUN), KINDS.index("original")
     for row in range(len(windows)):
         part = slice(windows.offsets[row], windows.offsets[row + 1])
-        ids, label = windows.pieces[part], windows.labels[part]
+        ids, label, level = windows.pieces[part], windows.labels[part], windows.levels[part]
         middle = len(ids) // 2
         cuts = [(1, middle), (middle, len(ids) - 1)] if len(ids) >= fewest else [(1, len(ids) - 1)]
         for start, end in cuts:
@@ -204,23 +199,24 @@ def halved(windows: Windows, min_replaced: float, fewest: int = 24) -> Windows:
                     continue
                 kind = kind if share else original
             pieces.append(np.concatenate([ids[:1], ids[start:end], ids[-1:]]))
+            levels.append(np.concatenate([level[:1], level[start:end], level[-1:]]))
             labels.append(np.concatenate([label[:1], known, label[-1:]]))
             kinds.append(kind)
             origin.append(row)
     offsets = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
     rows = np.array(origin)
     return Windows(
-        np.concatenate(pieces), np.concatenate(labels), offsets, np.array(kinds, np.int8), windows.tables[rows],
-        windows.texts[rows], windows.names,
+        np.concatenate(pieces), np.concatenate(labels), np.concatenate(levels), offsets, np.array(kinds, np.int8),
+        windows.tables[rows], windows.texts[rows], windows.names,
     )  # fmt: skip
 
 
-def teacher_loss(teacher: ExaminerModel) -> Callable[[Any, Tensor, Tensor], Tensor]:
+def teacher_loss(teacher: ExaminerModel) -> Callable[[Any, Tensor, Tensor, Tensor], Tensor]:
     """Return the loss of a model's answers against a teacher's: cross-entropies with its soft labels, both heads."""
 
-    def loss(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    def loss(output: Any, ids: Tensor, mask: Tensor, levels: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = teacher(ids, mask)
+            wanted = teacher(ids, mask, levels)
         real = mask == 1
         token = functional.binary_cross_entropy_with_logits(
             output.token_logits.float()[real], torch.sigmoid(wanted.token_logits.float()[real])
@@ -261,9 +257,8 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
         loss={**settings.loss} if variant.unlabelled is None else {**settings.loss, "unlabelled": variant.unlabelled},
     )
     torch.manual_seed(own.seed)
-    model = ExaminerModel.from_encoder(encoder_folder(own.encoder), variant.layers or sizes.layers)
-    if variant.case:
-        model.encoder = CaseEncoder(model.encoder, pool.vocabulary)
+    kind = CaseModel if variant.case else ExaminerModel
+    model = kind.from_encoder(encoder_folder(own.encoder), variant.layers or sizes.layers)
     teach = None
     if variant.teacher:
         folder = cache / variant.teacher

@@ -44,6 +44,7 @@ class Sizes:
     others: int
     windows: int
     simulated_documents: int
+    simulated_llm_documents: int
     change_rates: Sequence[float]
     swap_share: float
     swap_texts: int

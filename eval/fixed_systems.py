@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 from detector import SpinDetector, SpinResult
 from detector.calibrate import JOINED_NAMES
 from detector.errors import InputError, MissingExtraError
-from detector.examiner import Examiner
-from detector.join import chosen_segments, features_of
-from detector.segment import prepare
-from detector.store import ModelFolder, open_model
+from detector.join import features_of
 from eval.judging import NOT_SCORED
 from train.corpora import Document
 
@@ -75,14 +72,14 @@ class ExaminerSystem:
     name: str = "examiner"
 
     @cached_property
-    def folder(self) -> ModelFolder:
-        """The model folder, opened on first use."""
-        return open_model(self.model)
+    def detector(self) -> SpinDetector:
+        """The detector that the examiner belongs to, loaded on first use."""
+        return SpinDetector.load(self.model)
 
     @property
     def model_id(self) -> str:
         """Name and digest of the model."""
-        return self.folder.model_id
+        return self.detector.model_id
 
     def fit(self, documents: Sequence[Document], seed: int) -> ExaminerSystem:
         """Return itself; nothing is fitted."""
@@ -90,19 +87,16 @@ class ExaminerSystem:
         return self
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the mean log odds of spinning of each text, -100 for one without words."""
-        if "join" not in self.folder.config:
-            raise InputError(f"system 'examiner': the model {self.model_id} has no examiner")
-        examiner, most = Examiner(self.folder), int(self.folder.config["join"]["most_segments"])
+        """Return the mean log odds of spinning of each text, -100 for one without words.
+
+        Raises:
+            ModelError: the model has no examiner.
+        """
         at = JOINED_NAMES.index("mean_spun")
         out = np.full(len(texts), -100.0)
         for number, text in enumerate(texts):
-            prepared = prepare(text)
-            chosen = chosen_segments(len(prepared.ends), most)
-            if not chosen:
-                continue
-            examined = examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen])
-            features = features_of(0.0, examined, max(len(text.split()), 1))
+            examined = self.detector.examine(text)
+            features = features_of(0.0, examined, max(len(text.split()), 1)) if examined else None
             if features is not None:
                 out[number] = features[at]
         return out

@@ -69,8 +69,7 @@ def training_of_shipped(
     """
     from train.examiner import Settings as ExaminerSettings
     from train.examiner import training_documents
-    from train.licences import TABLE as LICENCES
-    from train.licences import with_licences
+    from train.package_texts import with_package_texts
     from train.screen import inner_fold
 
     recipes: dict[str, Any] = model.manifest.get("training", {})
@@ -78,7 +77,7 @@ def training_of_shipped(
         return None
     documents, _ = without_duplicates(load_documents(data), data)
     documents = [d for d in documents if not d.licence_nc]
-    documents = with_licences(documents, LICENCES in recipes["recipe"]["documents"])
+    documents = with_package_texts(documents, recipes["recipe"]["documents"])
     examiner = ExaminerSettings(**recipes["examiner"])
     seen = {d.id for d in training_documents(documents, examiner)}
     folds = int(recipes["recipe"]["article"]["inner_folds"])

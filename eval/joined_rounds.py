@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from train.examiner import Settings as ExaminerSettings
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
 from train.export import thresholds, upper_quantile
 from train.join import SMALLEST_SET, article_weights, cross_fit, fit_logistic
-from train.screen import SPUN, fit
+from train.screen import SPUN, count_pairs, fit
 from train.screen import Settings as ScreenSettings
+from train.simulation import imitates_only
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
@@ -42,16 +43,6 @@ ROUNDS: Mapping[str, tuple[str, str, int]] = {
     "all-tools-3": ("known-tool", NO_FAMILY, 3),
 }
 """Protocol, family left out, human fold held out."""
-_NEEDED = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
-"""Simulated spinners are trained on only where all families that they imitate are (see `train.screen.simulate`)."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Windows of everything that an examiner may be trained on; `texts`: table and group of each text."""
-
-    windows: Windows
-    texts: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -70,28 +61,23 @@ class Scored:
     features: Mapping[int, Floats]
 
 
-def make_pool(
-    documents: Sequence[Document], settings: ExaminerSettings, data: Path, cache: Path, tokenizer: Any
-) -> Pool:
-    """Cut the windows of all training documents and of simulated spinning once; kept in `cache`."""
+def make_pool(documents: Sequence[Document], settings: ExaminerSettings, data: Path, cache: Path) -> list[Labelled]:
+    """Return everything that an examiner may be trained on, and simulated spinning of it; kept in `cache`."""
     from train.examiner import training_documents
 
     file = cache / "pool.pkl"
     if file.exists():
-        kept: Pool = _read(file)
+        kept: list[Labelled] = _read(file)
         return kept
     chosen = training_documents(documents, replace(settings, held_out=0.0))
     texts = list(labelled_documents(chosen, settings.windows["pair_rows"], settings.seed))
-    families = frozenset(d.tool_family for d in chosen if d.label == SPUN)
-    texts += simulated(chosen, data, cache, settings.simulation, families)
-    windows = cut_windows(texts, tokenizer, settings.max_tokens, settings.windows["min_replaced"])
-    pool = Pool(windows, [(t.table, t.group) for t in texts])
-    _keep(file, pool)
-    return pool
+    texts += simulated(chosen, data, settings.simulation)
+    _keep(file, texts)
+    return texts
 
 
-def training_windows(pool: Pool, documents: Sequence[Document], family: str, fold: int) -> Windows:
-    """Return the windows that a round trains on: no group of the family's texts, nor of the human fold's."""
+def training_texts(pool: Sequence[Labelled], documents: Sequence[Document], family: str, fold: int) -> list[Labelled]:
+    """Return the texts that a round trains on: no group of the family's texts, nor of the human fold's."""
     rules = Settings()
     held, families = set(), set()
     for d in documents:
@@ -103,20 +89,17 @@ def training_windows(pool: Pool, documents: Sequence[Document], family: str, fol
             held.add(d.group)
         elif d.label == SPUN:
             families.add(d.tool_family)
-    wanted = np.array(
-        [group not in held and _NEEDED.get(_imitated(table), set()) <= families for table, group in pool.texts]
-    )
-    return select(pool.windows, wanted[pool.windows.texts])
+    return [t for t in pool if t.group not in held and imitates_only(_simulator(t.table), frozenset(families))]
 
 
-def _imitated(table: str) -> str:
-    return table.removeprefix("simulated/").split("-")[0] if table.startswith("simulated/") else ""
+def _simulator(table: str) -> str:
+    return table.removeprefix("simulated/").removeprefix("llm-") if table.startswith("simulated/") else ""
 
 
 def score_round(
     name: str,
     documents: Sequence[Document],
-    pool: Pool,
+    pool: Sequence[Labelled],
     screen: ScreenSettings,
     examiner: ExaminerSettings,
     data: Path,
@@ -146,13 +129,20 @@ def score_round(
         gates = {share: upper_quantile(fitted.cross_fitted[people], share) for share in (0.02, 0.04, 0.08, 0.16, 0.3)}
         log_odds = fitted.log_odds([documents[i].text for i in rows])
         _keep(fitted_file, (log_odds, gates))
-    model = _examiner(name, training_windows(pool, documents, family, fold), examiner, cache)
-    scored = _examined(rows, len(one.pool), log_odds, gates, documents, model, examiner, tokenizer, screen)
+    counts = count_pairs([documents[i] for i in one.train], screen)
+    texts = training_texts(pool, documents, family, fold)
+
+    def cut(texts: Sequence[Labelled], min_replaced: float) -> Windows:
+        return cut_windows(texts, tokenizer, counts, examiner.max_tokens, min_replaced)
+
+    model = _examiner(name, lambda: cut(texts, examiner.windows["min_replaced"]), examiner, cache)
+    most = int(screen.join["most_segments"])
+    scored = _examined(rows, len(one.pool), log_odds, gates, documents, model, cut, most)
     _keep(file, scored)
     return scored
 
 
-def _examiner(name: str, windows: Windows, settings: ExaminerSettings, cache: Path) -> Any:
+def _examiner(name: str, cut: Callable[[], Windows], settings: ExaminerSettings, cache: Path) -> Any:
     import torch
 
     from train.examiner import encoder_folder, train
@@ -160,6 +150,7 @@ def _examiner(name: str, windows: Windows, settings: ExaminerSettings, cache: Pa
 
     folder = cache / f"{name}-examiner"
     if not (folder / "model.safetensors").exists():
+        windows = cut()
         torch.manual_seed(settings.seed)
         log.info("%s: %d windows in training", name, len(windows))
         train(
@@ -176,16 +167,13 @@ def _examined(
     gates: Mapping[float, float],
     documents: Sequence[Document],
     model: Any,
-    settings: ExaminerSettings,
-    tokenizer: Any,
-    screen: ScreenSettings,
+    cut: Callable[[Sequence[Labelled], float], Windows],
+    most: int,
 ) -> Scored:
     from train.examiner import score_windows
 
     chosen = [k for k, value in enumerate(log_odds) if np.isfinite(value)]
-    most = int(screen.join["most_segments"])
-    texts = [Labelled(documents[rows[k]].text, "original", "", "", None) for k in chosen]
-    windows = cut_windows(texts, tokenizer, settings.max_tokens, 0.0)
+    windows = cut([Labelled(documents[rows[k]].text, "original", "", "", None) for k in chosen], 0.0)
     kept = np.zeros(len(windows), np.bool_)
     for text in np.unique(windows.texts):
         own = np.flatnonzero(windows.texts == text)
@@ -280,7 +268,7 @@ def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], s
         known.update(f"{d.id}\0{d.group}\0{d.text}\0".encode("utf-8", "surrogatepass"))
     cache = cache / known.hexdigest()[:12]
     tokenizer = load_tokenizer(encoder_folder(examiner.encoder))
-    pool = make_pool(documents, examiner, data, cache, tokenizer)
+    pool = make_pool(documents, examiner, data, cache)
     documents += cut_search_phrases([d for d in documents if d.table == "spun/wild"], read_search_phrases(data))
     scored = {name: score_round(name, documents, pool, screen, examiner, data, cache, tokenizer) for name in rounds}
     write(out, scored, documents, screen, share or screen.join["examined_human_share"])

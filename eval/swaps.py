@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from detector.examiner import Examiner
-from detector.join import chosen_segments
-from detector.segment import prepare
-from detector.store import open_model
+from detector import SpinDetector
+from detector.calibrate import sigmoid
 from eval.protocols import Settings, fold_of, stable_hash
-from train.corpora import Document
+from train.corpora import Document, stable_share
 from train.examiner_data import Labelled
-from train.screen import SPUN, cut_words, stable_share
+from train.screen import SPUN
+from train.simulation import cut_words
 from train.spinners.dictionary import Rates
 from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbours, nearest_words
 from train.spinners.filters import Compose, Protect
@@ -114,8 +113,6 @@ def measure_shipped(
 
     Beside them the mean of its examiner's token head, for which the screen clears no text.
     """
-    from detector import SpinDetector
-
     detector = SpinDetector.load(model)
     chosen = source_documents(documents, fold, count, seed)
     sets: dict[str, list[str]] = {"human": [d.text for d in chosen]}
@@ -124,11 +121,10 @@ def measure_shipped(
         texts, changed[name] = swapped(chosen, neighbours, name, share, seed)
         sets[name] = [t.text for t in texts]
         log.info("%s: %d texts, %.1f %% of words swapped", name, len(texts), 100 * changed[name])
-    examiner = Examiner(open_model(model))
     found, alone = {}, {}
     for name, texts_of in sets.items():
         found[name] = [r.probability for r in detector.score_batch(texts_of)]
-        alone[name] = [_replaced_share(examiner, text) for text in texts_of]
+        alone[name] = [_replaced_share(detector, text) for text in texts_of]
     return {
         "model": detector.model_id,
         "thresholds": {k: float(v) for k, v in detector.operating_points.items()},
@@ -138,11 +134,9 @@ def measure_shipped(
     }
 
 
-def _replaced_share(examiner: Examiner, text: str) -> float | None:
+def _replaced_share(detector: SpinDetector, text: str) -> float | None:
     """Return the mean probability of replacement that the examiner gives the pieces, whatever the screen says."""
-    prepared = prepare(text)
-    ranges = [prepared.segment_range(i) for i in chosen_segments(len(prepared.ends), 5)]  # 5: as shipped
-    if not ranges:
+    examined = detector.examine(text)
+    if examined is None or not len(examined.token_logits):
         return None
-    logits = examiner.examine(prepared.normal.text, ranges).token_logits.astype(np.float64)
-    return float(np.mean(1.0 / (1.0 + np.exp(-logits)))) if len(logits) else None
+    return float(np.mean(sigmoid(examined.token_logits.astype(np.float64))))

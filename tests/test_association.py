@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.association import MIN_PAIR_COUNT, AssociationTable, count_level, pair_keys
+from detector.association import (
+    MIN_PAIR_COUNT,
+    NEIGHBOUR_LEVELS,
+    AssociationTable,
+    count_level,
+    neighbour_levels,
+    pair_keys,
+)
 from detector.words import FIRST_WORD_ID
 
 SIZE = 12
@@ -38,7 +45,7 @@ def test_levels_double():
     counts = np.arange(300_000, dtype=float)
     step = 997
     assert count_level(counts)[::step].tolist() == [plain_level(c) for c in counts[::step].tolist()]
-    assert count_level(np.array([0.0, 2, 3, 5, 6, 11, 12])).tolist() == [0, 0, 1, 1, 2, 2, 3]
+    assert count_level(np.array([0.0, 1, 2, 3, 4, 7, 8])).tolist() == [0, 0, 1, 1, 2, 2, 3]
 
 
 @given(sequences, st.sampled_from([1, 8, 4096]))
@@ -85,8 +92,8 @@ def test_association_is_positive_for_words_that_go_together_and_negative_for_tho
     assert seldom < 0
     frequency = {i: float(table.frequencies[i]) for i in (a, b)}
     expected = frequency[a] * frequency[b] * table.pairs
-    # 300 pairs lie in the level of 192 to 384, whose middle is 192 * sqrt(2).
-    assert together == pytest.approx(math.log((192 * 2**0.5 + 0.5) / (expected + 0.5)), abs=1e-5)
+    # 300 pairs lie in the level of 256 to 512, whose middle is 256 * sqrt(2).
+    assert together == pytest.approx(math.log((256 * 2**0.5 + 0.5) / (expected + 0.5)), abs=1e-5)
 
 
 @given(st.lists(st.integers(0, SIZE - 1), max_size=50), sequences)
@@ -99,6 +106,42 @@ def test_associations_are_finite_and_between_vocabulary_words_only(ids, texts):
     assert np.isfinite(values).all()
     assert (abs(values) < 20).all()
     assert np.isfinite(table.log_frequencies).all()
+
+
+def test_levels_tell_each_word_of_both_its_neighbours():
+    a, b, c = 4, 5, 6
+    table = AssociationTable.count([np.array(([a, b, 0] * 300 + [c, a, 0] * 2 + [c, 0] * 300), np.int32)], 7, 4096)
+    ids = np.array([a, b, 0, b, c, a, 1, a], np.int32)
+    levels = neighbour_levels(len(ids), *table.adjacent(ids))
+    assert levels.shape == (8, 2)
+    together, never = levels[1, 0], levels[4, 0]
+    assert 1 <= never < together <= 15
+    assert levels[0].tolist() == [0, together], "nothing before the first word"
+    assert levels[1].tolist() == [together, 0], "a boundary behind"
+    assert levels[2].tolist() == [0, 0], "a boundary is no word"
+    assert levels[3].tolist() == [0, never]
+    assert levels[4, 1] == levels[5, 0] > never
+    assert levels[5, 1] == levels[7, 0] == 0, "a number is no word of the vocabulary"
+
+
+@given(st.lists(st.integers(0, SIZE - 1), max_size=50), sequences)
+@settings(max_examples=60)
+def test_levels_are_in_range_and_zero_only_where_there_is_no_pair(ids, texts):
+    table = AssociationTable.count(arrays(texts), SIZE, 16)
+    levels = neighbour_levels(len(ids), *table.adjacent(np.array(ids, np.int32)))
+    assert levels.shape == (len(ids), 2)
+    pairs = [min(p) >= FIRST_WORD_ID for p in pairwise(ids)]
+    assert (levels[:, 1] > 0).tolist() == [*pairs, False][: len(ids)]
+    assert (levels[:, 0] > 0).tolist() == [False, *pairs][: len(ids)]
+    assert (levels < NEIGHBOUR_LEVELS).all()
+    assert levels[1:, 0].tolist() == levels[:-1, 1].tolist()
+
+
+def test_a_digest_tells_tables_apart():
+    texts = arrays([[4, 5, 6] * 9])
+    one, same, other = (AssociationTable.count(texts * n, SIZE, 64) for n in (1, 1, 3))
+    assert one.digest() == same.digest() != other.digest()
+    assert len(one.digest()) == 16
 
 
 def test_word_order_makes_another_pair():

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from detector.errors import ModelError
-from detector.examiner import NOT_EXAMINED, Examined, Examiner, available_threads
+from detector.examiner import NOT_EXAMINED, Examined, Examiner, WordLevels, available_threads
 from detector.results import KINDS
 from detector.segment import prepare
 from detector.store import open_model, write_manifest
 
 TINY = Path(__file__).parent / "data" / "tiny_examiner"
 MAX_TOKENS = 48
+NOTHING = WordLevels.none()
 TEXT = (
     "The council closed the bridge in winter. A farmer agreed to span the river.\n\n"
     "Ships, vessels and the 東京 harbour: naïve café-owners don't mind 3.5 % of it!"
@@ -69,12 +70,14 @@ def halves(text):
     return [(0, len(text) // 2), (len(text) // 2, len(text))]
 
 
-def run_directly(ids):
-    """Return the logits that the network gives for some pieces, with its marks around them."""
+def run_directly(ids, levels=None):
+    """Return the logits that the network gives for some pieces, with its marks around them; `levels`: (pieces, 2)."""
     tokenizer = Tokenizer.from_file(str(TINY / "tokenizer.json"))
     session = onnxruntime.InferenceSession(str(TINY / "examiner.onnx"), providers=["CPUExecutionProvider"])
     row = np.asarray([[tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]], np.int64)
-    token_logits, kind_logits = session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})
+    levels = np.zeros((*row.shape, 2), np.int64) if levels is None else np.pad(levels, ((1, 1), (0, 0)))[np.newaxis]
+    given = {"input_ids": row, "attention_mask": np.ones_like(row), "levels": levels}
+    token_logits, kind_logits = session.run(None, given)
     return token_logits[0, 1:-1], kind_logits[0]
 
 
@@ -88,7 +91,7 @@ def texts_and_ranges(draw):
 @given(texts_and_ranges())
 def test_any_text_and_ranges(examiner, case):
     text, ranges = case
-    examined = examiner.examine(text, ranges)
+    examined = examiner.examine(text, ranges, NOTHING)
     pieces = len(examined.token_logits)
     assert examined.kind_logits.shape == (len(ranges), len(KINDS))
     assert examined.starts.shape == examined.ends.shape == (pieces,)
@@ -107,9 +110,9 @@ def test_any_text_and_ranges(examiner, case):
 @given(texts_and_ranges())
 def test_a_segment_does_not_depend_on_its_neighbours(examiner, case):
     text, ranges = case
-    together = examiner.examine(text, ranges)
+    together = examiner.examine(text, ranges, NOTHING)
     for number, (start, end) in enumerate(ranges):
-        alone = examiner.examine(text[start:end], [(0, end - start)])
+        alone = examiner.examine(text[start:end], [(0, end - start)], NOTHING)
         of_segment = slice(*together.offsets[number : number + 2])
         assert np.array_equal(alone.kind_logits[0], together.kind_logits[number])
         assert np.array_equal(alone.token_logits, together.token_logits[of_segment])
@@ -117,10 +120,10 @@ def test_a_segment_does_not_depend_on_its_neighbours(examiner, case):
 
 
 def test_offsets_name_the_pieces(examiner):
-    examined = examiner.examine(TEXT, [(4, 40)])
+    examined = examiner.examine(TEXT, [(4, 40)], NOTHING)
     found = [TEXT[a:b] for a, b in zip(examined.starts, examined.ends, strict=True)]
     assert found[:8] == ["council", "closed", "the", "bridge", "in", "winter", "."]
-    accented = examiner.examine(TEXT, [(TEXT.index("naïve"), TEXT.index("-owners"))])
+    accented = examiner.examine(TEXT, [(TEXT.index("naïve"), TEXT.index("-owners"))], NOTHING)
     assert "".join(TEXT[a:b] for a, b in zip(accented.starts, accented.ends, strict=True)) == "naïvecafé"
 
 
@@ -129,10 +132,43 @@ def test_logits_are_the_networks_own(examiner):
     encoding = tokenizer.encode(TEXT[:40], add_special_tokens=False)
     assert len(encoding.ids) <= MAX_TOKENS - 2
     token_logits, kind_logits = run_directly(encoding.ids)
-    examined = examiner.examine(TEXT, [(0, 40)])
+    examined = examiner.examine(TEXT, [(0, 40)], NOTHING)
     np.testing.assert_allclose(examined.token_logits, token_logits, atol=1e-6)
     np.testing.assert_allclose(examined.kind_logits[0], kind_logits, atol=1e-6)
     assert np.ptp(token_logits) > 0.5  # a network that tells nothing apart would pass everything here
+
+
+def test_every_piece_is_told_the_levels_of_its_word(examiner):
+    starts = np.array([TEXT.index(w) for w in ("council", "bridge", "naïve")])
+    ends = starts + np.array([7, 6, 5])
+    levels = np.array([[3, 12], [15, 1], [7, 0]])
+    tokenizer = Tokenizer.from_file(str(TINY / "tokenizer.json"))
+    encoding = tokenizer.encode(TEXT[:40], add_special_tokens=False)
+    told = np.zeros((len(encoding.ids), 2), np.int64)
+    for number, (a, b) in enumerate(encoding.offsets):
+        for start, end, own in zip(starts, ends, levels, strict=True):
+            if start <= a and b <= end:
+                told[number] = own
+    assert 2 < (told > 0).sum() < told.size
+    token_logits, kind_logits = run_directly(encoding.ids, told)
+    examined = examiner.examine(TEXT, [(0, 40)], WordLevels(starts, ends, levels))
+    np.testing.assert_allclose(examined.token_logits, token_logits, atol=1e-6)
+    np.testing.assert_allclose(examined.kind_logits[0], kind_logits, atol=1e-6)
+    without = examiner.examine(TEXT, [(0, 40)], NOTHING)
+    assert np.abs(examined.token_logits - without.token_logits).max() > 0.01, "the network hears them"
+
+
+def test_levels_of_a_long_segment_stay_with_their_pieces(examiner):
+    text = "the bridge closed in winter " * 25  # three windows
+    prepared = prepare(text)
+    levels = np.arange(2 * len(prepared.tokens.starts)).reshape(-1, 2) % 16
+    words = WordLevels.of(prepared.tokens, levels)
+    ids = Tokenizer.from_file(str(TINY / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+    parts = np.array_split(np.arange(len(ids)), 3)
+    # A piece a word here.
+    expected = [run_directly([ids[i] for i in part], levels[part])[0] for part in parts]
+    examined = examiner.examine(text, [(0, len(text))], words)
+    np.testing.assert_allclose(examined.token_logits, np.concatenate(expected), atol=1e-6)
 
 
 def test_a_long_segment_is_split_and_joined(examiner):
@@ -141,7 +177,7 @@ def test_a_long_segment_is_split_and_joined(examiner):
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     parts = [ids[:34], ids[34:67], ids[67:]]
     expected = [run_directly(part) for part in parts]
-    examined = examiner.examine(text, [(0, len(text))])
+    examined = examiner.examine(text, [(0, len(text))], NOTHING)
     np.testing.assert_allclose(examined.token_logits, np.concatenate([t for t, _ in expected]), atol=1e-6)
     mean = sum(kinds * len(part) for (_, kinds), part in zip(expected, parts, strict=True)) / len(ids)
     np.testing.assert_allclose(examined.kind_logits[0], mean, atol=1e-5)
@@ -150,7 +186,7 @@ def test_a_long_segment_is_split_and_joined(examiner):
 @pytest.mark.parametrize("odd", ["x" * 10_000_000, "!" * 1_000_000, "東" * 1_000_000, "a" + "\u0301" * 1_000_000])
 def test_odd_text_is_bounded(examiner, odd):
     started = time.process_time()
-    examined = examiner.examine(odd, [(0, len(odd))])
+    examined = examiner.examine(odd, [(0, len(odd))], NOTHING)
     assert len(examined.token_logits) <= 8 * (MAX_TOKENS - 2)
     assert np.isfinite(examined.kind_logits).all()
     assert time.process_time() - started < 2
@@ -158,17 +194,17 @@ def test_odd_text_is_bounded(examiner, odd):
 
 def test_surrogates_and_nothing_at_all(examiner):
     text = "the \ud800bridge\udfff \x00 "
-    examined = examiner.examine(text, [(0, 4), (4, 12), (12, 15), (15, 15)])
+    examined = examiner.examine(text, [(0, 4), (4, 12), (12, 15), (15, 15)], NOTHING)
     assert [text[a:b] for a, b in zip(examined.starts, examined.ends, strict=True)] == ["the", "bridge"]
     assert examined.offsets.tolist() == [0, 1, 2, 2, 2]
     assert not examined.kind_logits[2:].any()
-    assert same(examiner.examine("", []), examiner.examine(TEXT, []))
+    assert same(examiner.examine("", [], NOTHING), examiner.examine(TEXT, [], NOTHING))
 
 
 @pytest.mark.parametrize("ranges", [[(5, 4)], [(0, 5), (4, 8)], [(4, 8), (0, 2)], [(-1, 3)], [(0, len(TEXT) + 1)]])
 def test_ranges_out_of_order_are_refused(examiner, ranges):
     with pytest.raises(ValueError, match="ranges"):
-        examiner.examine(TEXT, ranges)
+        examiner.examine(TEXT, ranges, NOTHING)
 
 
 @given(texts_and_ranges())
@@ -177,7 +213,7 @@ def test_word_logits_are_the_greatest_of_each_word(examiner, case):
     prepared = prepare(text)
     normal = prepared.normal.text
     ranges = [(min(a, len(normal)), min(b, len(normal))) for a, b in ranges]
-    examined = examiner.examine(normal, ranges)
+    examined = examiner.examine(normal, ranges, NOTHING)
     words = examined.word_logits(prepared.tokens.starts, prepared.tokens.ends)
     for start, end, logit in zip(prepared.tokens.starts, prepared.tokens.ends, words, strict=True):
         overlapping = (examined.starts < end) & (examined.ends > start)
@@ -187,7 +223,8 @@ def test_word_logits_are_the_greatest_of_each_word(examiner, case):
 
 def test_word_logits_of_an_article(examiner):
     prepared = prepare(TEXT)
-    examined = examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in range(len(prepared.ends))])
+    ranges = [prepared.segment_range(i) for i in range(len(prepared.ends))]
+    examined = examiner.examine(prepared.normal.text, ranges, NOTHING)
     words = examined.word_logits(prepared.tokens.starts, prepared.tokens.ends)
     assert words.dtype == np.float32 and words.shape == prepared.tokens.starts.shape
     given_words = prepared.tokens.special == -1
@@ -203,17 +240,17 @@ def test_word_logits_without_pieces():
 
 def test_threads_do_not_change_the_result(folder, examiner):
     text = TEXT * 20
-    expected = examiner.examine(text, halves(text))
-    assert same(Examiner(folder, threads=3).examine(text, halves(text)), expected)
+    expected = examiner.examine(text, halves(text), NOTHING)
+    assert same(Examiner(folder, threads=3).examine(text, halves(text), NOTHING), expected)
     shared = Examiner(folder)
     with ThreadPoolExecutor(8) as pool:
-        for found in pool.map(lambda _: shared.examine(text, halves(text)), range(24)):
+        for found in pool.map(lambda _: shared.examine(text, halves(text), NOTHING), range(24)):
             assert same(found, expected)
 
 
 def test_a_copy_by_pickle(folder, examiner):
     copy = pickle.loads(pickle.dumps(examiner))
-    assert same(copy.examine(TEXT, halves(TEXT)), examiner.examine(TEXT, halves(TEXT)))
+    assert same(copy.examine(TEXT, halves(TEXT), NOTHING), examiner.examine(TEXT, halves(TEXT), NOTHING))
 
 
 def test_threads_available(monkeypatch):
@@ -254,7 +291,7 @@ def loaded(): return [name in sys.modules for name in ("onnxruntime", "tokenizer
 print(*loaded())
 examiner = detector.examiner.Examiner(open_model(sys.argv[1]))
 print(*loaded())
-examiner.examine("the bridge", [(0, 10)])
+examiner.examine("the bridge", [(0, 10)], detector.examiner.WordLevels.none())
 print(*loaded())
 """
     assert python(code, folder.path) == ["False"] * 8 + ["True", "True", "False", "False"]
@@ -265,12 +302,12 @@ def test_a_forked_process_can_go_on(folder):
     code = """
 import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of the fork
-from detector.examiner import Examiner
+from detector.examiner import Examiner, WordLevels
 from detector.store import open_model
-examiner = Examiner(open_model(sys.argv[1]), threads=2)
-before = examiner.examine("the bridge " * 40, [(0, 440)]).token_logits
+examiner, nothing = Examiner(open_model(sys.argv[1]), threads=2), WordLevels.none()
+before = examiner.examine("the bridge " * 40, [(0, 440)], nothing).token_logits
 if (child := os.fork()) == 0:
-    after = examiner.examine("the bridge " * 40, [(0, 440)]).token_logits
+    after = examiner.examine("the bridge " * 40, [(0, 440)], nothing).token_logits
     os._exit(0 if (before == after).all() else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -306,7 +343,7 @@ def test_threads_below_one(folder):
 def test_broken_parts_are_named(tmp_path, changes):
     examiner = Examiner(make_folder(tmp_path / "model", **changes))
     with pytest.raises(ModelError, match="cannot be loaded"):
-        examiner.examine(TEXT, [(0, 10)])
+        examiner.examine(TEXT, [(0, 10)], NOTHING)
 
 
 def test_a_network_with_other_outputs_is_refused(tmp_path):
@@ -315,4 +352,4 @@ def test_a_network_with_other_outputs_is_refused(tmp_path):
     del network.graph.output[1:]
     examiner = Examiner(make_folder(tmp_path / "model", examiner_onnx=network.SerializeToString()))
     with pytest.raises(ModelError, match="kind_logits"):
-        examiner.examine(TEXT, [(0, 10)])
+        examiner.examine(TEXT, [(0, 10)], NOTHING)

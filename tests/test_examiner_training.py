@@ -41,7 +41,14 @@ needs_torch = pytest.mark.skipif(
 def small(**changes: object) -> Settings:
     """The recipe for the tiny data."""
     recipe = Settings.read()
-    simulation = {**recipe.simulation, "documents": 12, "presets": ["dictionary"], "rate_factors": [0.5, 1.0]}
+    simulation = {
+        **recipe.simulation,
+        "documents": 12,
+        "llm_documents": 4,
+        "presets": ["dictionary"],
+        "llm_presets": ["dictionary"],
+        "rate_factors": [0.5, 1.0],
+    }
     optimiser = {**recipe.optimiser, "steps": 6, "averaged_runs": [], "batch": 4, "save_every": 3}
     return replace(recipe, max_tokens=48, documents={}, simulation=simulation, optimiser=optimiser, **changes)
 
@@ -55,7 +62,7 @@ def spun_sentence() -> Labelled:
 def test_pieces_of_replaced_characters_are_labelled_and_no_others() -> None:
     tokenizer = load_tokenizer(TOKENIZER)
     given = spun_sentence()
-    windows = cut_windows([given], tokenizer, 1000, 0.0)
+    windows = cut_windows([given], tokenizer, tiny().fitted.counts, 1000, 0.0)
     window = slice(windows.offsets[0], windows.offsets[1])
     encoding = tokenizer.encode(given.text[: len(given.text)])
     replaced = [
@@ -70,7 +77,7 @@ def test_pieces_of_replaced_characters_are_labelled_and_no_others() -> None:
 
 
 def test_a_window_with_too_few_replaced_pieces_is_left_out_and_one_without_is_original() -> None:
-    windows = cut_windows([spun_sentence()], load_tokenizer(TOKENIZER), 1000, 0.5)
+    windows = cut_windows([spun_sentence()], load_tokenizer(TOKENIZER), tiny().fitted.counts, 1000, 0.5)
     assert len(windows) >= 1
     assert set(windows.kinds.tolist()) == {KINDS.index("original")}
     assert not (windows.labels == REPLACED).any()
@@ -80,7 +87,11 @@ def test_labels_follow_the_text_through_normalisation() -> None:
     text = "The\u200b coun\u00adcil \uff43\uff4f\uff4e\uff43\uff55\uff52\uff52\uff45\uff44 to the bridge. " * 12
     start = text.index("\uff43")
     windows = cut_windows(
-        [Labelled(text, "spun", "t", "g", ((start, start + 9),))], load_tokenizer(TOKENIZER), 500, 0.0
+        [Labelled(text, "spun", "t", "g", ((start, start + 9),))],
+        load_tokenizer(TOKENIZER),
+        tiny().fitted.counts,
+        500,
+        0.0,
     )
     pieces = [load_tokenizer(TOKENIZER).id_to_token(int(p)) for p in windows.pieces[windows.labels == REPLACED]]
     assert "".join(p.removeprefix("##") for p in pieces) == "concurred"
@@ -88,7 +99,9 @@ def test_labels_follow_the_text_through_normalisation() -> None:
 
 def test_real_output_without_its_original_has_no_labels_and_human_text_is_kept() -> None:
     documents = [replace(d, original=None) for d in tiny().documents]
-    windows = cut_windows(labelled_documents(documents, 10, 1), load_tokenizer(TOKENIZER), 64, 0.04)
+    windows = cut_windows(
+        labelled_documents(documents, 10, 1), load_tokenizer(TOKENIZER), tiny().fitted.counts, 64, 0.04
+    )
     spun = windows.kinds == KINDS.index("spun")
     of = np.repeat(spun, windows.lengths())
     assert spun.any() and (~spun).any()
@@ -96,21 +109,25 @@ def test_real_output_without_its_original_has_no_labels_and_human_text_is_kept()
     assert not (windows.labels == REPLACED).any()
 
 
-def test_simulated_text_stands_beside_its_original_and_leaves_out_families_that_are_left_out(tmp_path: Path) -> None:
+def test_simulated_text_stands_beside_its_original_and_leaves_out_families_that_are_left_out() -> None:
     made = tiny()
     rules = {**small().simulation, "presets": ["dictionary", "spinbot-2022"]}
-    texts = list(simulated(made.documents, made.data, tmp_path, rules, frozenset({"quillbot"})))
-    assert {t.table for t in texts} == {"simulated/dictionary", "simulated/original"}
+    texts = list(simulated(made.documents, made.data, rules))
+    tables = {"simulated/dictionary", "simulated/original", "simulated/llm-dictionary", "simulated/llm-original"}
+    assert {t.table for t in texts} == tables
     for spun, original in zip(texts[::2], texts[1::2], strict=True):
         assert spun.group == original.group
         assert spun.replaced and spun.text != original.text
-    again = list(simulated(made.documents, made.data, tmp_path, rules, frozenset({"quillbot"})))
+        assert original.kind == ("llm_rewritten" if "llm-" in spun.table else "original")
+    again = list(simulated(made.documents, made.data, rules))
     assert again == texts
 
 
 def test_sides_and_tables_are_drawn_by_their_shares() -> None:
     made = tiny()
-    windows = cut_windows(labelled_documents(made.documents, 10, 1), load_tokenizer(TOKENIZER), 64, 0.04)
+    windows = cut_windows(
+        labelled_documents(made.documents, 10, 1), load_tokenizer(TOKENIZER), tiny().fitted.counts, 64, 0.04
+    )
     shares = table_shares(windows, {"human/wild": 3.0}, {"spun": 0.3, "simulated": 0.3, "others": 0.7})
     names = np.array(windows.names)[windows.tables]
     spun = np.array([n.startswith("spun/") and ":" not in n for n in names])
@@ -119,25 +136,31 @@ def test_sides_and_tables_are_drawn_by_their_shares() -> None:
 
 
 def test_a_stopped_training_draws_the_same_windows() -> None:
-    windows = cut_windows(labelled_documents(tiny().documents, 10, 1), load_tokenizer(TOKENIZER), 64, 0.04)
+    windows = cut_windows(
+        labelled_documents(tiny().documents, 10, 1), load_tokenizer(TOKENIZER), tiny().fitted.counts, 64, 0.04
+    )
     shares = table_shares(windows, {}, {"spun": 0.5, "others": 0.5})
     whole = [b.tolist() for b in batches(windows, shares, 0, 21, 4, 5)]
     assert len(whole) == 21
     for step in (1, 8, 13):
         assert [b.tolist() for b in batches(windows, shares, step, 21, 4, 5)] == whole[step:]
-    ids, mask, labels = padded(windows, np.array(whole[0]))
+    ids, mask, levels, labels = padded(windows, np.array(whole[0]))
     assert ids.shape == mask.shape == labels.shape
     assert (labels[mask == 0] == UNLABELLED).all()
     assert (ids[mask == 0] == 0).all()
+    assert levels.shape == (*ids.shape, 2)
+    assert (levels[mask == 0] == 0).all() and (levels[:, 0] == 0).all() and levels.max() > 1
 
 
 def test_selected_windows_keep_their_pieces() -> None:
-    windows = cut_windows(labelled_documents(tiny().documents, 10, 1), load_tokenizer(TOKENIZER), 64, 0.04)
+    windows = cut_windows(
+        labelled_documents(tiny().documents, 10, 1), load_tokenizer(TOKENIZER), tiny().fitted.counts, 64, 0.04
+    )
     wanted = np.arange(len(windows)) % 3 == 1
     chosen = select(windows, wanted)
     assert len(chosen) == wanted.sum()
     for place, row in enumerate(np.flatnonzero(wanted)):
-        for name in ("pieces", "labels"):
+        for name in ("pieces", "labels", "levels"):
             own = getattr(chosen, name)[chosen.offsets[place] : chosen.offsets[place + 1]]
             np.testing.assert_array_equal(own, getattr(windows, name)[windows.offsets[row] : windows.offsets[row + 1]])
     assert not len(select(windows, np.zeros(len(windows), np.bool_)))
@@ -179,7 +202,7 @@ def test_a_tiny_examiner_is_trained_saved_and_read_again(encoder: Path, tmp_path
     made = tiny()
     settings = small(encoder=str(encoder), layers=2, held_out=0.2)
     steps = {**settings.optimiser, "steps": 60, "learning_rate": 5e-3, "head_learning_rate": 1e-2, "save_every": 20}
-    model = fit(made.documents, replace(settings, optimiser=steps), made.data, tmp_path)
+    model = fit(made.documents, made.fitted.counts, replace(settings, optimiser=steps), made.data, tmp_path)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [r["step"] for r in records] == [20, 40, 60]
     assert records[-1]["token"] < records[0]["token"], "the token head learns"
@@ -187,7 +210,9 @@ def test_a_tiny_examiner_is_trained_saved_and_read_again(encoder: Path, tmp_path
     assert json.loads((tmp_path / "recipe.json").read_text(encoding="utf-8"))["layers"] == 2
     again = ExaminerModel.from_pretrained(tmp_path)
     assert len(again.encoder.encoder.layer) == 2
-    windows = cut_windows(labelled_documents(made.documents[:5], 10, 1), load_tokenizer(tmp_path), 48, 0.04)
+    windows = cut_windows(
+        labelled_documents(made.documents[:5], 10, 1), load_tokenizer(tmp_path), tiny().fitted.counts, 48, 0.04
+    )
     for one, other in zip(score_windows(model, windows), score_windows(again, windows), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)  # bfloat16, and another order of sums in the fused attention
     assert torch.isfinite(torch.from_numpy(score_windows(again, windows)[1])).all()
@@ -201,7 +226,7 @@ def test_further_runs_draw_other_windows_and_all_weights_are_averaged(encoder: P
     made = tiny()
     settings = small(encoder=str(encoder), layers=1)
     settings = replace(settings, optimiser={**settings.optimiser, "averaged_runs": [9]})
-    model = fit(made.documents, settings, made.data, tmp_path)
+    model = fit(made.documents, made.fitted.counts, settings, made.data, tmp_path)
     first, second, mean = (
         ExaminerModel.from_pretrained(tmp_path / name).state_dict() for name in ("run-0", "run-1", "")
     )
@@ -213,7 +238,7 @@ def test_further_runs_draw_other_windows_and_all_weights_are_averaged(encoder: P
     assert differing > 5
     assert len((tmp_path / "run-1" / "log.jsonl").read_text(encoding="utf-8").splitlines()) == 3
     before = (tmp_path / "run-0" / "model.safetensors").stat().st_mtime_ns
-    again = fit(made.documents, settings, made.data, tmp_path, resume=True)
+    again = fit(made.documents, made.fitted.counts, settings, made.data, tmp_path, resume=True)
     assert (tmp_path / "run-0" / "model.safetensors").stat().st_mtime_ns == before, (
         "a finished run is not trained again"
     )
@@ -230,7 +255,8 @@ def test_a_resumed_training_ends_with_the_same_weights(encoder: Path, tmp_path: 
 
     made = tiny()
     settings = small(encoder=str(encoder), layers=1)
-    windows = make_windows(training_documents(made.documents, settings), settings, made.data, load_tokenizer(encoder))
+    chosen = training_documents(made.documents, settings)
+    windows = make_windows(chosen, made.fitted.counts, settings, made.data, load_tokenizer(encoder))
 
     def fresh() -> ExaminerModel:
         torch.manual_seed(2)

@@ -128,7 +128,7 @@ def test_halves_hold_all_pieces_once_and_are_spun_where_something_was_replaced()
     text = "The council concurred to the span and the thoroughfare. " + "The bus closed the road in winter again. " * 9
     start = text.index("concurred")
     given = Labelled(text, "spun", "simulated/x", "g", ((start, start + 9),))
-    windows = cut_windows([given], load_tokenizer(TOKENIZER), 1000, 0.0)
+    windows = cut_windows([given], load_tokenizer(TOKENIZER), tiny().fitted.counts, 1000, 0.0)
     assert len(windows) == 1
     halves = halved(windows, 0.0)
     assert len(halves) == 2

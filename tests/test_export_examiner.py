@@ -25,7 +25,9 @@ def logits(network, ids):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(network.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(["token_logits", "kind_logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    levels = np.random.default_rng(4).integers(0, 16, (1, ids.shape[1], 2)).repeat(len(ids), axis=0)
+    given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "levels": levels}
+    return session.run(["token_logits", "kind_logits"], given)
 
 
 @pytest.fixture(scope="module")

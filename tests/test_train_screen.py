@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import tomli
 
-from detector.association import count_level, pair_keys
 from detector.calibrate import FEATURE_NAMES
 from detector.errors import InputError
 from detector.screen import find_ngrams
-from detector.words import FIRST_WORD_ID, Vocabulary
+from detector.words import FIRST_WORD_ID
 from tests.tiny_model import article, documents, make_document, settings, spinner, tiny
 from train import screen as s
-from train.screen import DEFAULT_RECIPE, PairCounts, ScreenSystem, Settings, encode, fit, word_ids
+from train.corpora import originals_of
+from train.screen import DEFAULT_RECIPE, ScreenSystem, Settings, count_pairs, encode, fit, word_ids
+from train.simulation import cut_words
 
 # ------------------------------------------------------------------------------------------------------- recipe
 
@@ -98,7 +99,7 @@ def test_originals_stand_once_in_the_group_of_their_rewrite():
         make_document("spun/paired_openings", 3, "spun three", original="the opening", group="p3"),
         make_document("human/harbour", 4, "no original"),
     ]
-    found = s.originals(rows)
+    found = originals_of(rows)
     assert [(d.text, d.label, d.group, d.tool_family) for d in found] == [
         ("the answer", "llm_rewritten", "q1", ""),
         ("the opening", "original", "p3", ""),
@@ -132,12 +133,13 @@ def presets_used(monkeypatch, tmp_path):
             **settings().simulation,
             "presets": ["spinbot-2016", "spinbot-2022", "quillbot", "dictionary", "embedding"],
             "documents": 14,
+            "rate_factors": [1.0],
         }
     )
 
     def run(*spun):
-        made = s.simulate([*human, *spun], recipe, trained.data)
-        return {d.tool.removeprefix("simulated ") for d in made}, made
+        made = s.simulated_documents([*human, *spun], recipe, trained.data)
+        return {d.tool.removeprefix("simulated ") for d in made if d.tool}, made
 
     return run
 
@@ -161,7 +163,7 @@ def test_presets_of_tools_that_are_not_in_training_are_left_out(presets_used):
 
 def test_simulated_texts_stand_in_pairs_in_the_group_of_their_original(presets_used):
     _, made = presets_used(pair("spun/finance", "finance"))
-    assert len(made) == 28
+    assert len(made) in (26, 28), "a text in which nothing was replaced is left out"
     by_id = {d.id: d for d in tiny().documents}
     for spun, original in zip(made[::2], made[1::2], strict=True):
         source = by_id[spun.id.removesuffix("#spun")]
@@ -170,12 +172,12 @@ def test_simulated_texts_stand_in_pairs_in_the_group_of_their_original(presets_u
         assert spun.group == original.group == source.group
         assert source.text.startswith(original.text)
         assert len(original.text.split()) <= settings().simulation["longest_words"]
-    assert sum(a.text != b.text for a, b in zip(made[::2], made[1::2], strict=True)) >= 12
+    assert all(a.text != b.text for a, b in zip(made[::2], made[1::2], strict=True))
 
 
 def test_cutting_keeps_the_spacing():
-    assert s.cut_words("one  two\n\nthree four", 3) == "one  two\n\nthree"
-    assert s.cut_words(" one two ", 3) == " one two "
+    assert cut_words("one  two\n\nthree four", 3) == "one  two\n\nthree"
+    assert cut_words(" one two ", 3) == " one two "
 
 
 # ------------------------------------------------------------------------------------------------------ weights
@@ -213,28 +215,22 @@ def test_tables_weigh_as_the_recipe_says_whatever_their_size():
 # -------------------------------------------------------------------------------------------------- association
 
 
-def test_a_documents_own_counts_are_taken_off():
-    texts = ["the old ship came back to the old ship and the old ship", "the old ship was old", "the old dog"] * 2
-    texts.append("a dog came back")
-    human = [encode(f"h{i}", "human/a", "original", f"g{i}", t) for i, t in enumerate(texts)]
-    spun = encode("s", "spun/x", "spun", "s", "the old ship the old ship the old ship")
-    vocabulary = Vocabulary(["the", "old", "ship", "came", "back", "to", "and", "was", "a", "dog"])
-    counts = PairCounts([*human, spun], vocabulary, 1 << 12)
-
-    def pairs(text_ids):
-        return [p for p in pairwise(text_ids.tolist()) if min(p) >= FIRST_WORD_ID]
-
-    everything = Counter(p for d in human for p in pairs(word_ids(d, vocabulary)))
-    for document in [*human, spun]:
-        ids = word_ids(document, vocabulary)
-        own = Counter(pairs(ids)) if document is not spun else Counter()
-        seen = np.array([everything[p] - own[p] for p in pairs(ids)], float)
-        first, second = s.real_pairs(ids)
-        expected = counts.table.associations(first, second, count_level(seen))
-        assert counts.associations(document, ids) == pytest.approx(expected)
-    assert counts.table.pairs == sum(everything.values())
-    with_own = counts.table.levels(pair_keys(*s.real_pairs(word_ids(human[0], vocabulary))))
-    assert with_own.max() > count_level(np.array([4.0]))[0]  # "old ship": 8 in all
+def test_counts_are_of_texts_that_were_not_spun():
+    made = tiny()
+    rows = made.documents
+    original = "the old bridge near the harbour " * 9
+    paired = replace(next(d for d in rows if d.label == "spun"), original=original, group="paired")
+    private = replace(rows[0], id="nc", text="gelid watercraft " * 30, licence_nc=True)
+    counts = count_pairs([*rows, paired, private], made.settings)
+    plain = count_pairs([d for d in rows if d.label != "spun"], made.settings)
+    assert counts.vocabulary.words == plain.vocabulary.words
+    counted = [encode("", "", "", "", d.text) for d in rows if d.label in ("original", "llm_rewritten")]
+    assert plain.table.pairs == sum(
+        min(p) >= FIRST_WORD_ID for d in counted for p in pairwise(word_ids(d, plain.vocabulary).tolist())
+    ), "neither spun nor translated by a machine"
+    added = Counter(pairwise(original.split()))
+    known = {w: i for i, w in enumerate(counts.vocabulary.words, FIRST_WORD_ID)}
+    assert counts.table.pairs - plain.table.pairs == sum(n for p, n in added.items() if set(p) <= known.keys())
 
 
 # ---------------------------------------------------------------------------------------------------------- fit

@@ -14,7 +14,7 @@ from typing import Any
 
 from detector.evidence import JOINING_WORDS
 from detector.words import tokenise
-from train.screen import stable_share
+from train.corpora import stable_share
 from train.spinners.function_words import function_words
 
 TABLES = ("spun/wild", "spun/finance_glossary")

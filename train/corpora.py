@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,6 +63,11 @@ class Document:
             raise ValueError(f"Document {self.id!r}: label {self.label!r} is not one of {KINDS}")
         if not self.group:
             raise ValueError(f"Document {self.id!r}: empty group")
+
+
+def stable_share(key: str) -> float:
+    """Return a number in [0, 1) that depends on the key alone."""
+    return zlib.crc32(key.encode()) / 2**32
 
 
 Row = Mapping[str, Any]

@@ -11,7 +11,6 @@ import importlib.util
 import json
 import logging
 import math
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,8 @@ from numpy.typing import NDArray
 
 from detector.errors import InputError, MissingExtraError
 from detector.results import KINDS
-from train.corpora import Document, default_data_dir
+from train.associations import PairCounts
+from train.corpora import Document, default_data_dir, stable_share
 from train.examiner_data import (
     REPLACED,
     UNLABELLED,
@@ -38,7 +38,9 @@ from train.examiner_data import (
     table_shares,
 )
 from train.recipe import read_documents, read_recipe
-from train.screen import SPUN, stable_share
+from train.screen import DEFAULT_RECIPE as SCREEN_RECIPE
+from train.screen import SPUN, count_pairs
+from train.screen import Settings as ScreenSettings
 
 if TYPE_CHECKING:
     from train.examiner_model import ExaminerModel
@@ -117,16 +119,15 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def make_windows(documents: Sequence[Document], settings: Settings, data: Path, tokenizer: Any) -> Windows:
+def make_windows(
+    documents: Sequence[Document], counts: PairCounts, settings: Settings, data: Path, tokenizer: Any
+) -> Windows:
     """Return the windows of the training documents, their originals and simulated spinning of them."""
-    cache = Path(tempfile.gettempdir()) / "detect-spin-cache"
-    cache.mkdir(exist_ok=True)
-    families = frozenset(d.tool_family for d in documents if d.label == SPUN)
     texts = list(labelled_documents(documents, settings.windows["pair_rows"], settings.seed))
     log.info("%d texts", len(texts))
-    texts += simulated(documents, data, cache, settings.simulation, families)
+    texts += simulated(documents, data, settings.simulation)
     log.info("%d texts with simulated ones", len(texts))
-    return cut_windows(texts, tokenizer, settings.max_tokens, settings.windows["min_replaced"])
+    return cut_windows(texts, tokenizer, counts, settings.max_tokens, settings.windows["min_replaced"])
 
 
 def losses(
@@ -163,11 +164,11 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    teach: Callable[[Any, Any, Any], Any] | None = None,
+    teach: Callable[[Any, Any, Any, Any], Any] | None = None,
 ) -> None:
     """Train the model in place; saves state in `out` every so many steps and the checkpoint at the end.
 
-    `teach`: a further loss (torch scalar) of the model's output, the ids and the mask, as for distillation.
+    `teach`: a further loss (torch scalar) of the model's output, the ids, the mask and the levels, as for distillation.
     """
     import torch
     from tqdm import tqdm
@@ -206,15 +207,14 @@ def train(
         tqdm(total=steps, initial=step, disable=None) as bar,
     ):
         for rows in batches(windows, shares, step, steps, o["batch"], settings.seed):
-            arrays = padded(windows, rows)
-            ids, mask, labels = (torch.from_numpy(a).to(device) for a in arrays)
+            ids, mask, levels, labels = (torch.from_numpy(a).to(device) for a in padded(windows, rows))
             kinds = torch.from_numpy(windows.kinds[rows].astype(np.int64)).to(device)
             with torch.autocast(device.type, dtype=torch.bfloat16):
-                output = model(ids, mask)
+                output = model(ids, mask, levels)
             parts = losses(output.token_logits.float(), output.kind_logits.float(), labels, kinds, mask, settings.loss)
             weights = {"kind": 1.0, "token": settings.loss["token"], "unlabelled": settings.loss["unlabelled"]}
             if teach is not None:
-                parts["teacher"], weights["teacher"] = teach(output, ids, mask), 1.0
+                parts["teacher"], weights["teacher"] = teach(output, ids, mask, levels), 1.0
             loss = sum(weights[name] * part for name, part in parts.items())
             if not math.isfinite(float(loss.detach())):
                 raise InputError(f"step {step}: the loss is not finite; lower learning_rate in the recipe")
@@ -254,9 +254,17 @@ def train(
 
 
 def fit(
-    documents: Sequence[Document], settings: Settings, data: Path, out: Path, *, resume: bool = False
+    documents: Sequence[Document],
+    counts: PairCounts,
+    settings: Settings,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
 ) -> ExaminerModel:
     """Train an examiner on the documents (see `training_documents`) and save it with its tokenizer in `out`.
+
+    `counts`: those of the screen that it is to be joined to (`train.screen.count_pairs`).
 
     With `averaged_runs` in the recipe there are further runs, which start from the same weights and draw other windows;
     the weights of all are averaged (model soups, Wortsman et al. 2022). Each has a folder in `out`: `run-0`, ...
@@ -282,10 +290,11 @@ def fit(
             models.append(ExaminerModel.from_pretrained(own))
             continue
         if windows is None:
-            windows = make_windows(training_documents(documents, settings), settings, data, tokenizer)
+            windows = make_windows(training_documents(documents, settings), counts, settings, data, tokenizer)
             log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
         torch.manual_seed(settings.seed)
         model = ExaminerModel.from_encoder(folder, settings.layers)
+        model.config.association_digest = counts.table.digest()
         run = replace(settings, seed=settings.seed + number, optimiser={**settings.optimiser, "steps": steps})
         train(windows, model, run, own, resume=resume)
         models.append(model)
@@ -323,8 +332,8 @@ def score_windows(
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
-            ids, mask, _ = padded(windows, rows)
-            output = model(torch.from_numpy(ids), torch.from_numpy(mask))
+            ids, mask, levels, _ = (torch.from_numpy(a) for a in padded(windows, rows))
+            output = model(ids, mask, levels)
             kinds[rows] = output.kind_logits.float().numpy()
             logits = output.token_logits.float().numpy()
             for i, row in enumerate(rows):
@@ -337,11 +346,19 @@ def score_windows(
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=DEFAULT_RECIPE)
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of tables; default ../shared/data.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the checkpoint and the log.")
+@click.option(
+    "--screen",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=SCREEN_RECIPE,
+    show_default=True,
+    help="Recipe of the screen that it will be joined to: its words and counts are read by both.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last saved step in --out.")
-def command(recipe: Path, data: Path | None, out: Path, resume: bool) -> None:
+def command(recipe: Path, data: Path | None, out: Path, screen: Path, resume: bool) -> None:
     """Train the examiner, the transformer behind the screen."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = Settings.read(recipe)
     data = data or default_data_dir()
     documents = read_documents(data, settings.documents)
-    fit(documents, settings, data, out, resume=resume)
+    counts = count_pairs(documents, ScreenSettings.read(screen))
+    fit(documents, counts, settings, data, out, resume=resume)

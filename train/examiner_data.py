@@ -10,19 +10,21 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.examiner import WordLevels
 from detector.results import KINDS
 from detector.segment import prepare
 from train.align import align
-from train.corpora import Document, originals_of
-from train.screen import SPUN, cut_words, stable_share
+from train.associations import PairCounts
+from train.corpora import Document, originals_of, stable_share
+from train.screen import SPUN
+from train.simulation import simulate
 
 log = logging.getLogger(__name__)
 KEPT, REPLACED, UNLABELLED = 0, 1, -1
@@ -45,12 +47,14 @@ class Labelled:
 class Windows:
     """Windows in flat arrays; the pieces of window i are those from `offsets[i]` to before `offsets[i + 1]`.
 
-    `pieces`: ids, and `labels`, both shape (pieces,). `kinds`: index into `KINDS`, `tables`: index into `names`,
-    `texts`: number of the text it was cut from, each shape (windows,).
+    `pieces`: ids, and `labels`, both shape (pieces,). `levels`: shape (pieces, 2), how well the piece's word goes with
+    its neighbours, as from `detector.association.neighbour_levels`. `kinds`: index into `KINDS`, `tables`: index into
+    `names`, `texts`: number of the text it was cut from, each shape (windows,).
     """
 
     pieces: NDArray[np.uint32]
     labels: NDArray[np.int8]
+    levels: NDArray[np.int8]
     offsets: NDArray[np.int64]
     kinds: NDArray[np.int8]
     tables: NDArray[np.int16]
@@ -83,80 +87,28 @@ def labelled_documents(documents: Iterable[Document], pair_rows: int, seed: int)
             yield Labelled(d.text, d.label, d.table, d.group, None)
 
 
-def simulated(
-    documents: Sequence[Document], data: Path, cache: Path, settings: Mapping[str, Any], families: frozenset[str]
-) -> Iterator[Labelled]:
-    """Yield simulated spinning of human documents, each beside its original cut to the same length.
+def simulated(documents: Sequence[Document], data: Path, settings: Mapping[str, Any]) -> Iterator[Labelled]:
+    """Yield simulated spinning of documents, each beside its original cut to the same length.
 
-    `families`: tool families in training; presets that imitate another one, and what is mined from its pairs, stay out.
-    Change rates are drawn for each text from `settings["rate_factors"]`.
+    `settings`: the section [simulation] of the recipe, see `train.simulation.simulate`.
     """
-    from train.align import document_pairs, mine
-    from train.spinners.presets import PRESETS, Resources, make_spinner, neighbour_sample
-
-    human = [d for d in documents if d.label == "original" and d.table.startswith("human/")]
-    mined = {}
-    for tool, tables in (("spinbot", {"spun/paired_openings"}), ("quillbot", {"spun/quillbot_pairs"})):
-        rows = sorted((d for d in documents if d.table in tables), key=lambda d: stable_share(d.id))
-        pairs = list(document_pairs(rows[: settings["mined_documents"]]))
-        if pairs:
-            mined[tool] = mine(pairs, rounds=1).table
-    needed = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
-    names = [p for p in settings["presets"] if needed.get(p.split("-")[0], set()) <= families]
-    resources = Resources(data=data, mined=mined, texts=neighbour_sample([d.text for d in human], 3000), cache=cache)
-    spinners: dict[tuple[str, float, bool], Any] = {}
-    chosen = sorted(human, key=lambda d: stable_share(f"examiner {settings['seed']} {d.group}{d.id}"))
-    chosen = spread(chosen, settings["documents"], settings["most_of_a_table"])
-    for number, d in enumerate(chosen):
-        rng = Random(f"{settings['seed']} {d.id}")
-        text = cut_words(d.text, settings["longest_words"])
-        name = names[number % len(names)]
-        partly = rng.random() < settings["partial"] and "\n" in text.strip()
-        key = (name, rng.choice(settings["rate_factors"]), partly)
-        if key not in spinners:
-            spinners[key] = make_spinner(name, resources, scaled(PRESETS[name], key[1], partly))
-        spun = spinners[key].spin(text, rng)
-        ranges = tuple((r.start, r.end) for r in spun.replacements if r.start < r.end)
-        if ranges:
-            yield Labelled(spun.text, SPUN, f"simulated/{name}", d.group, ranges)
-            yield Labelled(text, "original", "simulated/original", d.group, ())
+    for one in simulate(documents, data, settings, f"examiner {settings['seed']}"):
+        d = one.document
+        ranges = tuple((r.start, r.end) for r in one.spun.replacements if r.start < r.end)
+        written = "" if d.label == "original" else "llm-"
+        yield Labelled(one.spun.text, SPUN, f"simulated/{written}{one.preset}", d.group, ranges)
+        yield Labelled(one.text, d.label, f"simulated/{written}original", d.group, ())
 
 
-def spread(documents: Sequence[Document], most: int, most_of_a_table: int) -> list[Document]:
-    """Return the first `most` documents with at most `most_of_a_table` of any table, in the given order."""
-    taken: dict[str, int] = defaultdict(int)
-    chosen: list[Document] = []
-    for d in documents:
-        if taken[d.table] < most_of_a_table and len(chosen) < most:
-            taken[d.table] += 1
-            chosen.append(d)
-    return chosen
-
-
-def scaled(preset: Any, factor: float, partly: bool) -> Any:
-    """Return the preset with its change rates multiplied, and half of the paragraphs spun if `partly`.
-
-    Presets that imitate no tool choose the words anew each time: always the same ones could be learned by heart.
-    """
-    return replace(
-        preset,
-        rates=preset.rates and preset.rates.scaled(factor),
-        embedding=preset.embedding and preset.embedding.scaled(factor),
-        glove=preset.glove and preset.glove.scaled(factor),
-        glue=min(1.0, factor * preset.glue),
-        mined_rate=min(1.0, factor * preset.mined_rate),
-        determinism=preset.determinism if preset.mined else 0.0,
-        partial=0.5 if partly else 1.0,
-    )
-
-
-def cut_windows(texts: Iterable[Labelled], tokenizer: Any, max_tokens: int, min_replaced: float) -> Windows:
-    """Return the windows of the texts.
+def cut_windows(
+    texts: Iterable[Labelled], tokenizer: Any, counts: PairCounts, max_tokens: int, min_replaced: float
+) -> Windows:
+    """Return the windows of the texts; `counts` tell of each word how well it goes with its neighbours.
 
     A window of a text whose replaced ranges are known counts as spun only if at least `min_replaced` of its pieces are
     replaced; with fewer but some it is left out (nobody could tell), with none it has the kind `original`.
     """
-    pieces, labels, kinds, tables, owners = [], [], [], [], []
+    pieces, labels, levels, kinds, tables, owners = [], [], [], [], [], []
     names: dict[str, int] = {}
     for number, given in enumerate(texts):
         prepared = prepare(given.text)
@@ -164,6 +116,7 @@ def cut_windows(texts: Iterable[Labelled], tokenizer: Any, max_tokens: int, min_
         ranges = [prepared.segment_range(i) for i in range(len(prepared.ends))]
         if not ranges:
             continue
+        words = WordLevels.of(prepared.tokens, counts.levels(prepared.tokens, given.group))
         back = None if normal.to_original is None else np.asarray(normal.to_original)
         is_replaced = np.zeros(len(given.text) + 1, np.int8)
         for start, end in given.replaced or ():
@@ -172,11 +125,13 @@ def cut_windows(texts: Iterable[Labelled], tokenizer: Any, max_tokens: int, min_
         for (start, _), encoding in zip(ranges, encodings, strict=True):
             ids = np.asarray(encoding.ids[:max_tokens], np.uint32)
             starts = np.asarray([o[0] for o in encoding.offsets[:max_tokens]]) + start
+            special = np.asarray(encoding.special_tokens_mask[:max_tokens], np.bool_)
+            level = words.at(starts)
+            level[special] = 0
             label = np.full(len(ids), UNLABELLED, np.int8)
             kind = given.kind
             if given.replaced is not None:
                 label = is_replaced[starts if back is None else back[starts]]
-                special = np.asarray(encoding.special_tokens_mask[:max_tokens], np.bool_)
                 label[special] = UNLABELLED
                 if kind == SPUN:
                     share = float(np.mean(label[~special])) if not special.all() else 0.0
@@ -186,6 +141,7 @@ def cut_windows(texts: Iterable[Labelled], tokenizer: Any, max_tokens: int, min_
                         kind = "original"
             pieces.append(ids)
             labels.append(label)
+            levels.append(level.astype(np.int8))
             kinds.append(KINDS.index(kind))
             tables.append(names.setdefault(given.table, len(names)))
             owners.append(number)
@@ -193,6 +149,7 @@ def cut_windows(texts: Iterable[Labelled], tokenizer: Any, max_tokens: int, min_
     return Windows(
         np.concatenate(pieces),
         np.concatenate(labels),
+        np.concatenate(levels),
         np.concatenate([[0], np.cumsum(lengths)]),
         np.asarray(kinds, np.int8),
         np.asarray(tables, np.int16),
@@ -210,7 +167,7 @@ def table_shares(windows: Windows, masses: Mapping[str, float], sides: Mapping[s
     counts = np.bincount(windows.tables, minlength=len(windows.names))
     result = np.zeros(len(windows))
     side_of = ["spun" if n.startswith("spun/") and ":" not in n else
-               "simulated" if n.startswith("simulated/") and n != "simulated/original" else "others"
+               "simulated" if n.startswith("simulated/") and not n.endswith("original") else "others"
                for n in windows.names]  # fmt: skip
     for side, share in sides.items():
         ours = [t for t, s in enumerate(side_of) if s == side and counts[t]]
@@ -244,16 +201,23 @@ def batches(
                 yield drawn[row]
 
 
-def padded(windows: Windows, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
-    """Return ids, attention mask and labels of a batch, shape (len(rows), longest), padded with 0, 0 and UNLABELLED."""
+def padded(
+    windows: Windows, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+    """Return ids, attention mask, levels and labels of a batch, padded with 0, 0, 0 and UNLABELLED.
+
+    Shape (len(rows), longest), the levels' (len(rows), longest, 2).
+    """
     lengths = windows.lengths()[rows]
     shape = (len(rows), int(lengths.max()))
     ids, mask, labels = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.full(shape, UNLABELLED, np.int8)
+    levels = np.zeros((*shape, 2), np.int64)
     for i, row in enumerate(rows):
         part = slice(windows.offsets[row], windows.offsets[row + 1])
         ids[i, : lengths[i]], mask[i, : lengths[i]] = windows.pieces[part], 1
+        levels[i, : lengths[i]] = windows.levels[part]
         labels[i, : lengths[i]] = windows.labels[part]
-    return ids, mask, labels
+    return ids, mask, levels, labels
 
 
 def select(windows: Windows, wanted: NDArray[np.bool_]) -> Windows:
@@ -265,6 +229,7 @@ def select(windows: Windows, wanted: NDArray[np.bool_]) -> Windows:
     return Windows(
         windows.pieces[pieces],
         windows.labels[pieces],
+        windows.levels[pieces],
         offsets.astype(np.int64),
         windows.kinds[rows],
         windows.tables[rows],

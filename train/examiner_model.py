@@ -2,6 +2,9 @@
 
 The token head tells for each WordPiece whether a spinner put it there (replaced-token detection as in ELECTRA, Clark et
 al. 2020: a spinner is a bad generator). The kind head tells which of `detector.results.KINDS` the whole window is.
+
+Beside the pieces the encoder is told how well each word goes with its neighbours (`detector.association`): counts of
+millions of words, which so small a model cannot learn by heart. It reads them like a further embedding of the piece.
 """
 
 from __future__ import annotations
@@ -15,18 +18,32 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
+from detector.association import NEIGHBOUR_LEVELS
 from detector.results import KINDS
 
 
 class ExaminerConfig(BertConfig):  # type: ignore[misc]  # transformers is untyped
-    """A BertConfig with the kinds of the second head; `head_dropout`: 0..1, before both heads."""
+    """A BertConfig with the kinds of the second head.
+
+    `head_dropout`: 0..1, before both heads. `neighbour_levels`: how many the associations of a word have.
+    `association_digest`: of the table that they came from in training (`detector.association.AssociationTable.digest`).
+    """
 
     model_type = "detect_spin_examiner"
 
-    def __init__(self, kinds: tuple[str, ...] = KINDS, head_dropout: float = 0.1, **others: Any) -> None:
+    def __init__(
+        self,
+        kinds: tuple[str, ...] = KINDS,
+        head_dropout: float = 0.1,
+        neighbour_levels: int = NEIGHBOUR_LEVELS,
+        association_digest: str = "",
+        **others: Any,
+    ) -> None:
         super().__init__(**others)
         self.kinds = list(kinds)
         self.head_dropout = head_dropout
+        self.neighbour_levels = neighbour_levels
+        self.association_digest = association_digest
 
 
 @dataclass
@@ -47,14 +64,22 @@ class ExaminerModel(PreTrainedModel):  # type: ignore[misc]
     def __init__(self, config: ExaminerConfig) -> None:
         super().__init__(config)
         self.encoder = BertModel(config, add_pooling_layer=False)
+        # One table for both neighbours: the levels of the word before, then those of the word behind.
+        self.neighbours = nn.Embedding(2 * config.neighbour_levels, config.hidden_size)
         self.dropout = nn.Dropout(config.head_dropout)
         self.token_head = nn.Linear(config.hidden_size, 1)
         self.kind_head = nn.Linear(2 * config.hidden_size, len(config.kinds))
         self.post_init()
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> ExaminerOutput:
-        """Return the logits; `input_ids`, `attention_mask` (0 = padding): int64, shape (batch, tokens)."""
-        hidden = self.dropout(self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, levels: Tensor) -> ExaminerOutput:
+        """Return the logits.
+
+        `input_ids`, `attention_mask` (0 = padding): int64, shape (batch, tokens). `levels`: int64, shape
+        (batch, tokens, 2), of the piece's word as from `detector.association.neighbour_levels`, 0 for marks and
+        padding.
+        """
+        inputs = self.embedded(input_ids, levels)
+        hidden = self.dropout(self.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state)
         token_logits = self.token_head(hidden).squeeze(-1)
         mask = attention_mask.to(hidden.dtype)
         mean = (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
@@ -64,6 +89,12 @@ class ExaminerModel(PreTrainedModel):  # type: ignore[misc]
         )  # -1e4: fits into half precision
         kind_logits = self.kind_head(torch.cat([mean, (hidden * focus.unsqueeze(-1)).sum(1)], dim=1))
         return ExaminerOutput(token_logits=token_logits, kind_logits=kind_logits)
+
+    def embedded(self, input_ids: Tensor, levels: Tensor) -> Tensor:
+        """Return what the encoder reads of each piece, shape (batch, tokens, width); its place is added within it."""
+        behind = torch.tensor([0, self.config.neighbour_levels], device=levels.device)
+        pieces: Tensor = self.encoder.embeddings.word_embeddings(input_ids)
+        return pieces + self.neighbours(levels + behind).sum(dim=-2)
 
     @classmethod
     def from_encoder(cls, folder: Path, layers: int | None = None) -> ExaminerModel:
@@ -84,4 +115,5 @@ class ExaminerModel(PreTrainedModel):  # type: ignore[misc]
         model = cls(ExaminerConfig(**settings))
         source = BertModel.from_pretrained(folder, add_pooling_layer=False)
         model.encoder.load_state_dict({k: v for k, v in source.state_dict().items() if k in model.encoder.state_dict()})
+        nn.init.zeros_(model.neighbours.weight)  # the pretrained layers begin as they know it
         return model

@@ -21,8 +21,8 @@ from detector.screen import find_ngrams
 from detector.store import write_manifest
 from detector.words import tokenise
 from train.align import document_pairs, merge_tables, mine, read_tortured_phrases
-from train.corpora import ROOT, Document
-from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, segment_matrix, stable_share, word_ids
+from train.corpora import ROOT, Document, stable_share
+from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, segment_matrix, word_ids
 from train.spinners.phrases import read_connectives
 from train.suggestions import write_suggestions
 
@@ -211,7 +211,7 @@ def fit_kinds(fitted: FittedScreen, settings: Settings) -> KindModel:
     labels = np.array([d.label for d in rows])
     mass = {
         d.table: 1.0
-        if d.table.startswith("originals/")
+        if d.table.endswith(":original")
         else _NEWS_MASS
         if d.table in _NEWS
         else settings.mass.get(d.table, 0.2)

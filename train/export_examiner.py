@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from detector.association import NEIGHBOUR_LEVELS
 from detector.runtime import import_onnxruntime
 from train.quantise import compute_int8, store_int8
 
@@ -31,6 +32,8 @@ MAX_DIFFERENCE = 1e-4
 """Allowed difference of a logit between torch and ONNX in float32; sums in another order make about 1e-6."""
 Precision = Literal["float32", "int8-weights", "int8"]
 """As trained; weights stored as int8, computation in float32; the large multiplications in int8 too."""
+Inputs = dict[str, NDArray[np.int64]]
+"""Input of the network by name: `input_ids`, `attention_mask`, shape (batch, tokens), `levels`, (batch, tokens, 2)."""
 
 SAMPLES = (
     "The council met on Tuesday to talk about the old bridge. Two engineers said that the northern pier had sunk.",
@@ -83,7 +86,7 @@ def export_examiner(
     if pieces.get_vocab_size() > model.config.vocab_size:
         raise ValueError(f"{tokenizer}: {pieces.get_vocab_size()} pieces, the model has {model.config.vocab_size}")
     model = model.eval().cpu().float()
-    windows = [window_ids(pieces, text, max_tokens) for text in texts]
+    windows = [window_inputs(pieces, text, max_tokens) for text in texts]
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch, "float32.onnx")
         to_onnx(model, plain)
@@ -127,11 +130,26 @@ def read_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def window_ids(tokenizer: Tokenizer, text: str, max_tokens: int) -> NDArray[np.int64]:
-    """Return the ids of the first window of a text with its marks, shape (1, at most `max_tokens`)."""
+def window_inputs(tokenizer: Tokenizer, text: str, max_tokens: int) -> Inputs:
+    """Return the network's inputs for the first window of a text, at most `max_tokens` with its marks.
+
+    The levels are drawn: which words go together is for the table to say, here they only have to be told alike.
+    """
     ids = tokenizer.encode(text, add_special_tokens=False).ids[: max_tokens - 2]
-    marked = [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]
-    return np.asarray([marked], np.int64)
+    marked = np.asarray([[tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]], np.int64)
+    levels = np.random.default_rng(len(ids)).integers(0, NEIGHBOUR_LEVELS, (*marked.shape, 2))
+    levels[:, [0, -1]] = 0
+    return {"input_ids": marked, "attention_mask": np.ones_like(marked), "levels": levels}
+
+
+def one_batch(windows: Sequence[Inputs]) -> Inputs:
+    """Return all windows as one batch, padded with zeros."""
+    longest = max(w["input_ids"].shape[1] for w in windows)
+
+    def padded(value: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.pad(value, [(0, 0), (0, longest - value.shape[1]), *[(0, 0)] * (value.ndim - 2)])
+
+    return {name: np.concatenate([padded(w[name]) for w in windows]) for name in windows[0]}
 
 
 def to_onnx(model: ExaminerModel, path: Path) -> None:
@@ -148,24 +166,26 @@ def to_onnx(model: ExaminerModel, path: Path) -> None:
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> tuple[Any, Any]:
-            output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        def forward(self, input_ids: Any, attention_mask: Any, levels: Any) -> tuple[Any, Any]:
+            output = self.model(input_ids=input_ids, attention_mask=attention_mask, levels=levels)
             return output.token_logits, output.kind_logits
 
     ids = torch.randint(0, model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, 7:] = 0
+    levels = torch.ones((*ids.shape, 2), dtype=torch.int64)
     window = {0: "batch", 1: "tokens"}
     with torch.no_grad():
         torch.onnx.export(
             Outputs().eval(),
-            (ids, mask),
+            (ids, mask, levels),
             str(path),
-            input_names=["input_ids", "attention_mask"],
+            input_names=["input_ids", "attention_mask", "levels"],
             output_names=["token_logits", "kind_logits"],
             dynamic_axes={
                 "input_ids": window,
                 "attention_mask": window,
+                "levels": window,
                 "token_logits": window,
                 "kind_logits": {0: "batch"},
             },
@@ -178,22 +198,19 @@ def to_onnx(model: ExaminerModel, path: Path) -> None:
     onnx.save(network, path)
 
 
-def compare_with_torch(model: ExaminerModel, path: Path, windows: Sequence[NDArray[np.int64]]) -> float:
+def compare_with_torch(model: ExaminerModel, path: Path, windows: Sequence[Inputs]) -> float:
     """Return the greatest difference of a logit: each window alone, and all of them in one padded batch."""
     import torch
 
-    longest = max(w.shape[1] for w in windows)
-    padded = np.concatenate([np.pad(w, ((0, 0), (0, longest - w.shape[1]))) for w in windows])
-    mask = np.concatenate([np.pad(np.ones_like(w), ((0, 0), (0, longest - w.shape[1]))) for w in windows])
     session = _session(path)
     greatest = 0.0
-    for ids, given in [*((w, np.ones_like(w)) for w in windows), (padded, mask)]:
+    for given in [*windows, one_batch(windows)]:
         with torch.no_grad():
-            expected = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(given))
-        token, kind = session.run(None, {"input_ids": ids, "attention_mask": given})
+            expected = model(**{name: torch.from_numpy(value) for name, value in given.items()})
+        token, kind = session.run(None, given)
         differences = np.concatenate(
             [
-                (token - expected.token_logits.numpy())[given == 1],
+                (token - expected.token_logits.numpy())[given["attention_mask"] == 1],
                 (kind - expected.kind_logits.numpy()).ravel(),
             ]
         )
@@ -201,10 +218,10 @@ def compare_with_torch(model: ExaminerModel, path: Path, windows: Sequence[NDArr
     return greatest
 
 
-def run(path: Path, windows: Sequence[NDArray[np.int64]]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def run(path: Path, windows: Sequence[Inputs]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Return the token and the kind logits of each window, run alone as `detector.examiner` does."""
     session = _session(path)
-    return [tuple(session.run(None, {"input_ids": w, "attention_mask": np.ones_like(w)})) for w in windows]
+    return [tuple(session.run(None, w)) for w in windows]
 
 
 def _session(path: Path) -> Any:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.calibrate import JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
-from detector.examiner import Examiner
+from detector.errors import InputError
+from detector.examiner import Examiner, WordLevels
 from detector.join import chosen_segments, features_of
 from detector.results import KINDS
 from detector.segment import prepare
@@ -72,7 +73,12 @@ def examine(
         document = fitted.encoded[row]
         prepared = prepare(texts[document.id])
         chosen = chosen_segments(len(prepared.ends), most_segments)
-        examined = examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen])
+        levels = fitted.counts.levels(prepared.tokens, document.group)
+        examined = examiner.examine(
+            prepared.normal.text,
+            [prepared.segment_range(i) for i in chosen],
+            WordLevels.of(prepared.tokens, levels),
+        )
         found = features_of(float(fitted.cross_fitted[row]), examined, document.words)
         if found is None:
             continue
@@ -160,6 +166,7 @@ def join_models(
     """Export the examiner of `checkpoint` into the model folder and join it to the screen (see `fit_join`).
 
     Raises:
+        InputError: the examiner was trained with another association table.
         ValueError: the exported network differs from the checkpoint.
     """
     from train.examiner_model import ExaminerModel
@@ -167,6 +174,11 @@ def join_models(
 
     examiner_settings = ExaminerSettings(**json.loads((checkpoint / RECIPE_FILE).read_text(encoding="utf-8")))
     model = ExaminerModel.from_pretrained(checkpoint)
+    if model.config.association_digest != fitted.association.digest():
+        raise InputError(
+            f"{checkpoint}: the examiner was trained with other counts of neighbouring words than this screen's; train "
+            "it again from the same data with `python -m train examiner --screen RECIPE`"
+        )
     sample = [d.text[:2000] for d in documents[:: max(1, len(documents) // 40)]]
     exported = export_examiner(
         model, checkpoint / "tokenizer.json", folder, texts=sample, max_tokens=examiner_settings.max_tokens

@@ -14,8 +14,7 @@ import tomli
 
 from detector.errors import InputError
 from train.corpora import Document, load_documents, read_seeds, remove_duplicates
-from train.licences import TABLE as LICENCES
-from train.licences import with_licences
+from train.package_texts import with_package_texts
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +47,13 @@ def read_recipe(path: Path, default: Path, free: Collection[str]) -> dict[str, A
 def read_documents(data: Path, tables: Collection[str]) -> list[Document]:
     """Return the documents of the folder without duplicates and seed articles.
 
-    `tables`: those that the recipe names; the licences, which are no table of the folder, come if they are among them.
+    `tables`: those that the recipe names; texts that come with packages (`train.package_texts`) are added if theirs are
+    among them.
 
     Raises:
-        MissingExtraError: the package with the licences is not installed.
+        MissingExtraError: a package with such texts is not installed.
     """
-    documents = with_licences(load_documents(data), LICENCES in tables)
+    documents = with_package_texts(load_documents(data), tables)
     documents, dropped = remove_duplicates(documents, exclude=read_seeds(data))
     log.info("%d documents, dropped %s", len(documents), dropped)
     return documents

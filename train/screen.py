@@ -1,6 +1,7 @@
 """Training of the screen: vocabulary, association table, n-gram weights, the article model, thresholds, export.
 
-What is fitted on what: the vocabulary and the association table on human texts; the n-gram weights on segments of all
+What is fitted on what: the vocabulary on texts that were not spun, the association table on those that people or
+language models wrote; the n-gram weights on segments of all
 training documents, on their originals and on simulated spinning of human ones; the article model on segment scores of
 models that did not see the document's group (cross-fitting); thresholds on human text only, scored the same way. Texts
 under a non-commercial licence take part in nothing.
@@ -10,31 +11,32 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 import time
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.association import AssociationTable, count_level, pair_keys
+from detector.association import AssociationTable
 from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features
 from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
-from detector.words import BOUNDARY, FIRST_WORD_ID, Tokens, Vocabulary
-from train.corpora import Document, default_data_dir
+from detector.words import BOUNDARY, Tokens, Vocabulary
+from train.associations import PairCounts
+from train.corpora import Document, default_data_dir, originals_of, stable_share
 from train.recipe import read_documents, read_recipe
+from train.simulation import simulate
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "screen.toml"
 SPUN = "spun"
+_LIGHT = 0.5
+"""Factor of a spinner's change rates below which its output counts as lightly spun."""
 Floats = NDArray[np.float64]
 
 
@@ -100,11 +102,6 @@ def word_ids(encoded: Encoded, vocabulary: Vocabulary) -> NDArray[np.int32]:
     return vocabulary.ids(Tokens(encoded.hashes, none, none, encoded.special, np.zeros(0, np.bool_)))
 
 
-def stable_share(key: str) -> float:
-    """Return a number in [0, 1) that depends on the key alone."""
-    return zlib.crc32(key.encode()) / 2**32
-
-
 # --------------------------------------------------------------------------------------------------- documents
 
 
@@ -119,27 +116,6 @@ def training_documents(documents: Iterable[Document], settings: Settings) -> lis
         most = settings.documents.get(table, len(rows))
         chosen += sorted(rows, key=lambda d: stable_share(d.group + d.id))[:most]
     return sorted(chosen, key=lambda d: d.id)
-
-
-def originals(documents: Iterable[Document]) -> list[Document]:
-    """Return the texts that rewritten documents were made from, once each, in the group of the rewritten one.
-
-    The originals of QuillBot's pairs were written by a language model, those of all others by people.
-    """
-    found: dict[str, Document] = {}
-    for d in documents:
-        if d.original and d.original not in found:
-            found[d.original] = replace(
-                d,
-                id=f"{d.id}#original",
-                text=d.original,
-                table="originals/" + d.table.split("/")[1],
-                label="llm_rewritten" if d.table == "spun/quillbot_pairs" else "original",
-                tool="",
-                tool_family="",
-                original=None,
-            )
-    return list(found.values())
 
 
 # ------------------------------------------------------------------------------------------------- vocabulary
@@ -180,61 +156,18 @@ def build_vocabulary(documents: Sequence[Document], settings: Settings) -> Vocab
 # ------------------------------------------------------------------------------------------------- simulation
 
 
-def simulate(documents: Sequence[Document], settings: Settings, data: Path) -> list[Document]:
-    """Return simulated spinning of some human documents, each followed by its original (both cut to the same length).
+def simulated_documents(documents: Sequence[Document], settings: Settings, data: Path) -> list[Document]:
+    """Return simulated spinning of some documents, each followed by its original (both cut to the same length).
 
-    A preset that imitates a tool, and what is mined from that tool's pairs, is used only if the tool is in training:
-    leaving a tool out leaves out what is known of it.
+    Partly and lightly spun ones have tables of their own, whose segments take no part (see `sample_weights`).
     """
-    from train.align import document_pairs, mine
-    from train.spinners.presets import Resources, make_spinner, neighbour_sample
-
-    rules = settings.simulation
-    human = [d for d in documents if d.label == "original" and d.table.startswith("human/")]
-    families = {d.tool_family for d in documents if d.label == SPUN} | {
-        "spinbot" for d in documents if d.table == "spun/paired_openings"
-    }
-    mined = {}
-    for tool, tables in (("spinbot", {"spun/paired_openings"}), ("quillbot", {"spun/quillbot_pairs"})):
-        rows = sorted((d for d in documents if d.table in tables), key=lambda d: stable_share(d.id))
-        pairs = list(document_pairs(rows[: rules["mined_documents"]]))
-        if pairs:
-            mined[tool] = mine(pairs, rounds=1).table
-    # The glue phrases were collected from SpinBot's output and from the wild passages; either left out, they are too.
-    needed = {"spinbot": {"spinbot", "wild"}, "quillbot": {"quillbot"}}
-    presets = [p for p in rules["presets"] if needed.get(p.split("-")[0], set()) <= families]
-    cache = Path(tempfile.gettempdir()) / "detect-spin-cache"
-    cache.mkdir(exist_ok=True)
-    resources = Resources(data=data, mined=mined, texts=neighbour_sample([d.text for d in human], 3000), cache=cache)
-    spinners = [make_spinner(p, resources, replace_partial(p, share)) for p in presets for share in (1.0, 0.5)]
-    chosen = sorted(human, key=lambda d: stable_share("simulate" + d.group + d.id))[: rules["documents"]]
     result = []
-    for number, document in enumerate(chosen):
-        rng = Random(f"{settings.seed} {document.id}")
-        text = cut_words(document.text, rules["longest_words"])
-        preset = number % len(presets)
-        partly = rng.random() < rules["partial"] and "\n" in text.strip()
-        spun = spinners[2 * preset + partly].spin(text, rng)
-        if not spun.replacements:
-            continue
-        shared = replace(document, tool=f"simulated {presets[preset]}", original=None)
-        table = "simulated/partly_spun" if partly else "simulated/spun"
-        result.append(replace(shared, id=f"{document.id}#spun", text=spun.text, table=table, label=SPUN))
-        result.append(replace(shared, id=f"{document.id}#cut", text=text, table="simulated/original"))
+    for one in simulate(documents, data, settings.simulation, f"screen {settings.seed}"):
+        shared = replace(one.document, tool=f"simulated {one.preset}", original=None)
+        table = "simulated/" + ("partly_spun" if one.partly else "lightly_spun" if one.rate < _LIGHT else "spun")
+        result.append(replace(shared, id=f"{shared.id}#spun", text=one.spun.text, table=table, label=SPUN))
+        result.append(replace(shared, id=f"{shared.id}#cut", text=one.text, table="simulated/original", tool=""))
     return result
-
-
-def replace_partial(preset: str, share: float) -> Any:
-    """Return the settings of a preset with another share of paragraphs spun."""
-    from train.spinners.presets import PRESETS
-
-    return replace(PRESETS[preset], partial=share)
-
-
-def cut_words(text: str, longest: int) -> str:
-    """Return the first `longest` words of the text, spacing kept."""
-    ends = [m.end() for m in re.finditer(r"\S+", text)]
-    return text if len(ends) <= longest else text[: ends[longest - 1]]
 
 
 # --------------------------------------------------------------------------------------------- segment weights
@@ -288,7 +221,8 @@ def sample_weights(
 ) -> Floats:
     """Return a weight per segment: each table its mass, shared equally; the two sides as the recipe says; mean 1.
 
-    Partly spun articles count only as whole articles: which of their segments are spun is not recorded.
+    Partly and lightly spun articles count only as whole articles: which segments are spun is not recorded of the first,
+    and in a segment of the second most n-grams are their writers'.
     """
     table = np.array([d.table for d in encoded])[owner]
     spun = np.array([d.label == SPUN for d in encoded])[owner]
@@ -297,7 +231,7 @@ def sample_weights(
         rows = table == name
         weights[rows] = settings.mass.get(str(name), 0.2) / rows.sum()  # 0.2: a small table's mass, for new tables
     if not whole_articles:
-        weights[table == "simulated/partly_spun"] = 0.0
+        weights[(table == "simulated/partly_spun") | (table == "simulated/lightly_spun")] = 0.0
     if spun.any():
         weights[spun] /= weights[spun].sum()
     weights[~spun] *= settings.segments["negative_mass"] / weights[~spun].sum()
@@ -322,37 +256,23 @@ def fit_weights(matrix: Any, labels: NDArray[np.bool_], weights: Floats, setting
 
 # ------------------------------------------------------------------------------------------------ association
 
-
-class PairCounts:
-    """Exact pair counts of the human training documents, from which a document's own can be taken off."""
-
-    def __init__(self, encoded: Sequence[Encoded], vocabulary: Vocabulary, sketch_bytes: int) -> None:
-        human = [d for d in encoded if d.label == "original" and d.table.startswith("human/")]
-        ids = [word_ids(d, vocabulary) for d in human]
-        self.counted = {d.id for d in human}
-        self.table = AssociationTable.count(ids, vocabulary.size, sketch_bytes)
-        keys = [pair_keys(*real_pairs(i)) for i in ids]
-        self._keys, self._counts = np.unique(np.concatenate(keys), return_counts=True)
-
-    def associations(self, document: Encoded, ids: NDArray[np.int32]) -> Floats:
-        """Return the associations of the document's pairs as if the document had not been counted."""
-        first, second = real_pairs(ids)
-        if not len(first):
-            return np.zeros(0)
-        if document.id.split("#")[0] not in self.counted:  # "#cut" and "#spun" are made from a counted text
-            return self.table.associations(first, second, self.table.levels(pair_keys(first, second)))
-        keys = pair_keys(first, second)
-        _, inverse, own = np.unique(keys, return_inverse=True, return_counts=True)
-        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        seen = np.where(self._keys[place] == keys, self._counts[place] - own[inverse], 0)
-        return self.table.associations(first, second, count_level(np.maximum(seen, 0).astype(np.float64)))
+_COUNTED = ("original", "llm_rewritten")
+"""Kinds of text whose neighbouring words belong together; a machine translation's often do not."""
 
 
-def real_pairs(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the adjacent pairs of vocabulary words: first and second ids."""
-    first, second = ids[:-1], ids[1:]
-    real = (first >= FIRST_WORD_ID) & (second >= FIRST_WORD_ID)
-    return first[real], second[real]
+def count_pairs(documents: Sequence[Document], settings: Settings) -> PairCounts:
+    """Build the vocabulary of the training documents and count the adjacent words of all texts that were not spun.
+
+    Of all of them and not only those that the models are trained on, originals of rewritten ones too: the more the
+    better. Texts under a non-commercial licence are left out. Both models read words and counts from here.
+    """
+    vocabulary = build_vocabulary(training_documents(documents, settings), settings)
+    documents = [d for d in documents if not d.licence_nc]
+    counted = [d for d in [*documents, *originals_of(documents)] if d.label in _COUNTED]
+    encoded = (encode(d.id, d.table, d.label, d.group, d.text) for d in counted)
+    return PairCounts(
+        ((d.group, word_ids(d, vocabulary)) for d in encoded), vocabulary, int(settings.association["sketch_bytes"])
+    )
 
 
 # ---------------------------------------------------------------------------------------------- article model
@@ -388,14 +308,23 @@ class FittedScreen:
     cross-fitted log odds of each segment and the index of its document.
     """
 
-    vocabulary: Vocabulary
     screen: Screen
-    association: AssociationTable
+    counts: PairCounts
     article: ArticleModel
     encoded: list[Encoded]
     cross_fitted: Floats
     segment_logits: Floats
     segment_owner: NDArray[np.int64]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that count."""
+        return self.counts.vocabulary
+
+    @property
+    def association(self) -> AssociationTable:
+        """What the model keeps of the counts."""
+        return self.counts.table
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Return the log odds of spinning of each text; a text without words gets -inf."""
@@ -420,9 +349,10 @@ def inner_fold(group: str, folds: int) -> int:
 def fit(documents: Sequence[Document], settings: Settings, data: Path) -> FittedScreen:
     """Fit everything on the documents (NC texts are dropped). About 7 minutes and 6 GB for all of ../shared/data."""
     chosen = training_documents(documents, settings)
-    vocabulary = build_vocabulary(chosen, settings)
+    counts = count_pairs(documents, settings)
+    vocabulary = counts.vocabulary
     log.info("%d documents, %d words, %d names", len(chosen), len(vocabulary.words), len(vocabulary.names))
-    everything = [*chosen, *originals(chosen), *simulate(chosen, settings, data)]
+    everything = [*chosen, *originals_of(chosen), *simulated_documents(chosen, settings, data)]
     encoded = [encode(d.id, d.table, d.label, d.group, d.text) for d in everything]
     encoded = [d for d in encoded if d.ends]
     bits = int(settings.segments["bits"])
@@ -443,16 +373,15 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
     weights = sample_weights(encoded, owner, settings)
     screen = fit_weights(matrix, labels, weights, settings, settings.seed)
 
-    counts = PairCounts(encoded, vocabulary, int(settings.association["sketch_bytes"]))
     begins = np.searchsorted(owner, np.arange(len(encoded) + 1))
     features = np.zeros((len(encoded), len(FEATURE_NAMES)))
     for number, document in enumerate(encoded):
         ids = word_ids(document, vocabulary)
         own = logits[begins[number] : begins[number + 1]]
-        features[number] = features_of(document, ids, own, counts.associations(document, ids), counts.table)
+        features[number] = features_of(document, ids, own, counts.adjacent(ids, document.group)[1], counts.table)
     masses = sample_weights(encoded, np.arange(len(encoded)), settings, whole_articles=True)
     article = fit_article_model(features, spun, masses, settings)
-    return FittedScreen(vocabulary, screen, counts.table, article, encoded, article.log_odds(features), logits, owner)
+    return FittedScreen(screen, counts, article, encoded, article.log_odds(features), logits, owner)
 
 
 @dataclass(frozen=True)

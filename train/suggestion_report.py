@@ -20,8 +20,7 @@ from detector.store import open_model
 from detector.suggest import Suggester
 from eval.metrics import wilson_interval
 from train.artefacts import Artefact, content_words, read_artefacts
-from train.corpora import Document, default_data_dir, load_documents
-from train.screen import stable_share
+from train.corpora import Document, default_data_dir, load_documents, stable_share
 from train.suggestions import (
     CANDIDATES_KEPT,
     PAIR_TABLES,

@@ -37,10 +37,9 @@ from detector.words import FIRST_WORD_ID, Vocabulary, tokenise
 from train.align import Table, align, document_pairs, merge_tables, mine, read_tortured_phrases, repeated
 from train.artefacts import Artefact, read_artefacts
 from train.candidates import FEATURES, Source, rare_words
-from train.corpora import Document, default_data_dir, load_documents
+from train.corpora import Document, default_data_dir, load_documents, stable_share
 from train.pairs import split_groups
 from train.ranking import COLUMNS, CONTEXT, Choice, Ranker, fit_weights
-from train.screen import stable_share
 from train.spinners.function_words import function_words
 from train.spinners.lexicon import read_wordnet
 

