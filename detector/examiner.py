@@ -89,6 +89,29 @@ class Examined:
     token_logits: NDArray[np.float32]
     offsets: NDArray[np.int64]
 
+    def segment(self, number: int) -> Examined:
+        """Return what was said of one of the segments."""
+        first, last = self.offsets[number], self.offsets[number + 1]
+        return Examined(
+            self.kind_logits[number : number + 1],
+            self.starts[first:last],
+            self.ends[first:last],
+            self.token_logits[first:last],
+            np.array([0, last - first]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Examined]) -> Examined:
+        """Return what was said of all segments of `parts`, at least one, whose pieces must be in the text's order."""
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.kind_logits for part in parts]),
+            np.concatenate([part.starts for part in parts]),
+            np.concatenate([part.ends for part in parts]),
+            np.concatenate([part.token_logits for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]),
+        )
+
     def word_logits(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the greatest logit among the pieces that overlap each word, `NOT_EXAMINED` where there is none.
 

@@ -138,6 +138,16 @@ def test_logits_are_the_networks_own(examiner):
     assert np.ptp(token_logits) > 0.5  # a network that tells nothing apart would pass everything here
 
 
+def test_segments_are_taken_apart_and_joined_again(examiner):
+    ranges = [(0, 24), (24, 40), (40, 40), (41, len(TEXT))]
+    whole = examiner.examine(TEXT, ranges, NOTHING)
+    parts = [whole.segment(i) for i in range(len(ranges))]
+    for (start, end), part in zip(ranges, parts, strict=True):
+        assert same(part, examiner.examine(TEXT, [(start, end)], NOTHING))
+    assert same(Examined.joined(parts), whole)
+    assert same(Examined.joined(parts[1:]), examiner.examine(TEXT, ranges[1:], NOTHING))
+
+
 def test_every_piece_is_told_the_levels_of_its_word(examiner):
     starts = np.array([TEXT.index(w) for w in ("council", "bridge", "naïve")])
     ends = starts + np.array([7, 6, 5])

@@ -33,7 +33,10 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("examiner.onnx", "tokenizer.json"):
         shutil.copy(EXAMINER / name, folder / name)
     recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
-    settings = replace(made.settings, join={"examined_human_share": 0.5, "most_segments": 4, "penalty": 1.0})
+    settings = replace(
+        made.settings,
+        join={"examined_human_share": 0.6, "read_on_human_share": 0.3, "most_segments": 4, "penalty": 1.0},
+    )
     measured = fit_join(folder, made.fitted, made.documents, recipe, settings, {})
     assert any(share == 1.0 for _, share in measured["gate"].values()), "the spun table passes the gate"
     return folder
@@ -108,7 +111,9 @@ def test_nothing_that_the_examiner_was_trained_on_takes_part_in_the_join() -> No
     seen = {d.group for d in made.documents} - {d.group for d, n in zip(made.fitted.encoded, new, strict=True) if n}
     assert 0 < new.sum() < len(new)
     assert not {d.group for d, n in zip(made.fitted.encoded, new, strict=True) if n} & seen
-    assert not any("#" in d.id for d, n in zip(made.fitted.encoded, new, strict=True) if n), "simulated texts are none"
+    ids = {d.id for d, n in zip(made.fitted.encoded, new, strict=True) if n}
+    assert any(i.endswith("#spun") for i in ids), "simulated spinning takes part"
+    assert not any(i.endswith("#cut") for i in ids), "what it was made from is there already"
 
 
 def test_weights_of_examined_texts_leave_the_cleared_ones_their_part() -> None:

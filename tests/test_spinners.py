@@ -20,7 +20,7 @@ from train.spinners.embedding import EmbeddingSpinner, Neighbours, build_neighbo
 from train.spinners.filters import Compose, Partial, Protect
 from train.spinners.lexicon import inflect, read_wordnet, tag_words
 from train.spinners.phrases import DebrisSpinner, PhraseSpinner, PhraseTable, read_connectives
-from train.spinners.presets import PRESETS, Resources, make_spinner
+from train.spinners.presets import PRESETS, Resources, make_spinner, mixed_preset
 
 SYNSETS = Path(__file__).parent / "data" / "synsets.jsonl"
 TEXT = (
@@ -77,6 +77,16 @@ def test_every_preset_undoes_exactly(resources, name, text, seed):
     spun = make_spinner(name, resources).spin(text, Random(seed))
     assert isinstance(spun, Spun)
     assert spun.undo() == text
+
+
+@given(seed=st.integers(0, 10**6), text=anything)
+@settings(max_examples=40, deadline=None)
+def test_a_mixed_preset_is_another_spinner_each_time_and_undoes_exactly(resources, seed, text):
+    preset = mixed_preset(Random(seed))
+    assert preset == mixed_preset(Random(seed)) != mixed_preset(Random(seed + 1))
+    assert preset.rates or preset.embedding or preset.glove
+    assert not (preset.mined or preset.glue or preset.tortured), "it imitates no tool"
+    assert make_spinner("mixed", resources, preset).spin(text, Random(1)).undo() == text
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -1,7 +1,8 @@
-"""Fits what joins the screen and the examiner: gate, article model, segments, kinds, thresholds.
+"""Fits what joins the screen and the examiner: gate, first look, article model, segments, kinds, thresholds.
 
 All of it is fitted on texts that neither model has seen: the examiner held their groups out, and the screen's scores
-are cross-fitted. The examiner is run as it will be at run time, through the exported network.
+are cross-fitted. The examiner is run as it will be at run time, through the exported network. Simulated spinning of
+such texts takes part as well, above all light one, of which there is no real output.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from detector.calibrate import JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
 from detector.errors import InputError
 from detector.examiner import Examiner, WordLevels
-from detector.join import chosen_segments, features_of
+from detector.join import chosen_segments, features_of, first_segment
 from detector.results import KINDS
 from detector.segment import prepare
 from detector.store import open_model, write_manifest
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 RECIPE_FILE = "recipe.json"
 """In the examiner's folder: the recipe it was trained by, which says what it has not seen."""
 _OTHERS = [k for k, kind in enumerate(KINDS) if kind != SPUN]
+_SPUN_TABLES = ("spun/", "simulated/")
 SMALLEST_SET = 100
 """Texts of a set from which it sets a threshold of its own; lower than the screen's, since a fifth is left of each."""
 
@@ -41,13 +43,14 @@ SMALLEST_SET = 100
 class Examinations:
     """What the examiner says of the texts that it has not seen and that pass the gate.
 
-    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)); `kinds`: mean
-    logits of the kinds, shape (texts, kinds). One row a segment: `segment_text` (index of the row above),
-    `segment_screen`, `segment_spun`: the log odds of both models.
+    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)), and `first`: the
+    same of the segment that is looked at first alone; `kinds`: mean logits of the kinds, shape (texts, kinds). One row
+    a segment: `segment_text` (index of the row above), `segment_screen`, `segment_spun`: the log odds of both models.
     """
 
     rows: NDArray[np.int64]
     features: Floats
+    first: Floats
     kinds: Floats
     segment_text: NDArray[np.int64]
     segment_screen: Floats
@@ -55,10 +58,13 @@ class Examinations:
 
 
 def unseen(fitted: FittedScreen, documents: Sequence[Document], settings: ExaminerSettings) -> NDArray[np.bool_]:
-    """Return which of the fitted documents the examiner has seen nothing of: real ones, no group of its training."""
+    """Return which of the fitted documents the examiner has seen nothing of: no group of its training.
+
+    Real ones and simulated spinning, but none of what the latter was made from, which would count it twice.
+    """
     groups = {d.group for d in examiner_documents(documents, settings)}
-    real = {d.id for d in documents if not d.licence_nc}
-    return np.array([d.id in real and d.group not in groups for d in fitted.encoded])
+    taken = {d.id for d in documents if not d.licence_nc} | {d.id for d in fitted.simulated if d.label == SPUN}
+    return np.array([d.id in taken and d.group not in groups for d in fitted.encoded])
 
 
 def examine(
@@ -68,7 +74,7 @@ def examine(
     begins = np.searchsorted(fitted.segment_owner, np.arange(len(fitted.encoded) + 1))
     rows: list[int] = []
     owners: list[int] = []
-    features, kinds, screens, spuns = [], [], [], []
+    features, firsts, kinds, screens, spuns = [], [], [], [], []
     for row in wanted.tolist():
         document = fitted.encoded[row]
         prepared = prepare(texts[document.id])
@@ -79,10 +85,14 @@ def examine(
             [prepared.segment_range(i) for i in chosen],
             WordLevels.of(prepared.tokens, levels),
         )
-        found = features_of(float(fitted.cross_fitted[row]), examined, document.words)
+        log_odds = float(fitted.cross_fitted[row])
+        found = features_of(log_odds, examined, document.words)
         if found is None:
             continue
-        screen = fitted.segment_logits[begins[row] : begins[row + 1]][chosen]
+        logits = fitted.segment_logits[begins[row] : begins[row + 1]]
+        screen = logits[chosen]
+        first = features_of(log_odds, examined.segment(chosen.index(first_segment(logits, chosen))), document.words)
+        firsts.append(found if first is None else first)  # without a piece in the first segment all are read
         owners += [len(rows)] * len(chosen)
         screens.append(screen)
         spuns.append(spun_log_odds(examined.kind_logits))
@@ -90,7 +100,7 @@ def examine(
         rows.append(row)
         features.append(found)
     return Examinations(
-        np.array(rows), np.array(features), np.array(kinds, dtype=np.float64), np.array(owners),
+        np.array(rows), np.array(features), np.array(firsts), np.array(kinds, dtype=np.float64), np.array(owners),
         np.concatenate(screens), np.concatenate(spuns),
     )  # fmt: skip
 
@@ -105,7 +115,7 @@ def article_weights(
     """
     share = settings.article["prevalence"]
     mass = {t: settings.mass.get(t, 0.2) for t in population}  # 0.2: as for the screen, a small table's
-    total = {s: sum(m for t, m in mass.items() if t.startswith("spun/") == s) for s in (True, False)}
+    total = {s: sum(m for t, m in mass.items() if t.startswith(_SPUN_TABLES) == s) for s in (True, False)}
     weights = np.array([mass[t] / population[t] for t in tables])
     weights[spun] *= share / total[True]
     weights[~spun] *= (1.0 - share) / total[False]
@@ -200,11 +210,11 @@ def fit_join(
 ) -> dict[str, Any]:
     """Join the exported examiner in the model folder to its screen: gate, article model, thresholds, config, manifest.
 
-    `documents`: all that either model was trained on or could have been. `held_out_scores`: Parquet file to write the
+    `documents`: all that either model was trained on or could have been, but for simulated ones. `held_out_scores`: Parquet file to write the
     probabilities of the unseen texts to, as `eval.scores` reads them. Returns `measured` with what was measured on
     the unseen texts; it also goes into the manifest.
     """
-    texts = {d.id: d.text for d in documents}
+    texts = {d.id: d.text for d in [*documents, *fitted.simulated]}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     config["examiner"] = {"max_tokens": examiner_settings.max_tokens}
@@ -229,22 +239,38 @@ def fit_join(
         population[encoded[i].table] = population.get(encoded[i].table, 0) + 1
     log.info("gate %.3f: %d of %d unseen texts examined", gate, len(spun), new.sum())
     weights = article_weights(tables, spun, population, settings)
-    held_out = cross_fit(examined.features, spun, weights, groups, settings)
-    article = fit_logistic(examined.features, spun, weights, settings.join["penalty"])
+    people = new & human
+    first_look = fit_logistic(examined.first, spun, weights, rules["penalty"])
+    first_odds = cross_fit(examined.first, spun, weights, groups, settings)
+    # What the screen clears is below whatever the examiner says.
+    looked = np.full(len(encoded), -np.inf)
+    looked[examined.rows] = first_odds
+    first_gate = upper_quantile(looked[people], rules["read_on_human_share"])
+    segments = np.bincount(examined.segment_text, minlength=len(spun))
+    read_on = (first_odds >= first_gate) | (segments == 1)
+    log.info("first look %.3f: %d of them read on", first_gate, read_on.sum())
+    held_out = np.full(len(spun), -np.inf)
+    held_out[read_on] = cross_fit(
+        examined.features[read_on], spun[read_on], weights[read_on], [groups[i] for i in np.flatnonzero(read_on)],
+        settings,
+    )  # fmt: skip
+    article = fit_logistic(examined.features[read_on], spun[read_on], weights[read_on], rules["penalty"])
 
     log_odds = np.full(len(encoded), -np.inf)
-    log_odds[new] = fitted.cross_fitted[new] - 100.0  # 100: the cleared below all examined ones, in the screen's order
-    log_odds[examined.rows] = held_out
-    people = new & human
+    # Below all that was read, in this order: what the first look cleared, what the screen cleared.
+    log_odds[new] = fitted.cross_fitted[new] - 200.0
+    log_odds[examined.rows] = np.where(read_on, held_out, first_odds - 100.0)
     points, details = thresholds(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
     )
     lowest = min(points.values())
     cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what the screen clears is below every threshold
     if held_out_scores:
-        shown = np.where(log_odds < fitted.cross_fitted - 50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)
-        both = {"ours": shown[new], "screen": fitted.cross_fitted[new]}
-        _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(new)], both)
+        shown = np.where(log_odds < -50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)  # 50: half the way down
+        shown[examined.rows[~read_on]] = np.minimum(first_odds[~read_on], cleared)
+        real = new & ~np.isin([d.id for d in encoded], [d.id for d in fitted.simulated])
+        both = {"ours": shown[real], "screen": fitted.cross_fitted[real]}
+        _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(real)], both)
     segment = _fit_segments(examined, spun, weights)
     other = ~spun
     kind_of = np.array([KINDS.index(encoded[r].label) for r in examined.rows])
@@ -253,7 +279,8 @@ def fit_join(
     )
     measured = {
         **measured,
-        "gate": _gate_table(fitted, new, gate),
+        "gate": _share_table(encoded, new, fitted.cross_fitted >= gate),
+        "read_on": _share_table(encoded, new, log_odds > -50.0),
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_examined": round(accuracy, 4),
         "thresholds": details,
@@ -262,6 +289,7 @@ def fit_join(
     config["evidence"] = dict(settings.evidence)
     config["join"] = {
         "gate": gate,
+        "first_look": {"gate": first_gate, "article": first_look.to_config()},
         "cleared": cleared,
         "most_segments": int(rules["most_segments"]),
         "article": article.to_config(),
@@ -286,13 +314,13 @@ def _fit_segments(examined: Examinations, spun: NDArray[np.bool_], weights: Floa
     return [*(float(c) for c in model.coef_[0]), float(model.intercept_[0])]
 
 
-def _gate_table(fitted: FittedScreen, new: NDArray[np.bool_], gate: float) -> dict[str, list[float]]:
-    """Return for each table the unseen texts and the share of them that is examined."""
-    result: dict[str, list[float]] = {}
-    for table in sorted({fitted.encoded[i].table for i in np.flatnonzero(new)}):
-        scores = np.array([fitted.cross_fitted[i] for i in np.flatnonzero(new) if fitted.encoded[i].table == table])
-        result[table] = [len(scores), round(float(np.mean(scores >= gate)), 4)]
-    return result
+def _share_table(encoded: Sequence[Any], new: NDArray[np.bool_], passed: NDArray[np.bool_]) -> dict[str, list[float]]:
+    """Return for each table the number of unseen texts and the share of them that passed."""
+    rows = np.flatnonzero(new).tolist()
+    found: dict[str, list[bool]] = {}
+    for i in rows:
+        found.setdefault(encoded[i].table, []).append(bool(passed[i]))
+    return {table: [len(own), round(float(np.mean(own)), 4)] for table, own in sorted(found.items())}
 
 
 def _flagged(

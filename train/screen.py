@@ -305,7 +305,8 @@ class FittedScreen:
     """Everything that scoring an article takes, and the cross-fitted scores of the training documents.
 
     `cross_fitted`: log odds of `encoded`, shape (documents,); `segment_logits`, `segment_owner`: shape (segments,), the
-    cross-fitted log odds of each segment and the index of its document.
+    cross-fitted log odds of each segment and the index of its document. `simulated`: those of the documents that were
+    made by simulated spinners, and what they were made from.
     """
 
     screen: Screen
@@ -315,6 +316,7 @@ class FittedScreen:
     cross_fitted: Floats
     segment_logits: Floats
     segment_owner: NDArray[np.int64]
+    simulated: list[Document]
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -352,7 +354,8 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
     counts = count_pairs(documents, settings)
     vocabulary = counts.vocabulary
     log.info("%d documents, %d words, %d names", len(chosen), len(vocabulary.words), len(vocabulary.names))
-    everything = [*chosen, *originals_of(chosen), *simulated_documents(chosen, settings, data)]
+    simulated = simulated_documents(chosen, settings, data)
+    everything = [*chosen, *originals_of(chosen), *simulated]
     encoded = [encode(d.id, d.table, d.label, d.group, d.text) for d in everything]
     encoded = [d for d in encoded if d.ends]
     bits = int(settings.segments["bits"])
@@ -381,7 +384,7 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
         features[number] = features_of(document, ids, own, counts.adjacent(ids, document.group)[1], counts.table)
     masses = sample_weights(encoded, np.arange(len(encoded)), settings, whole_articles=True)
     article = fit_article_model(features, spun, masses, settings)
-    return FittedScreen(screen, counts, article, encoded, article.log_odds(features), logits, owner)
+    return FittedScreen(screen, counts, article, encoded, article.log_odds(features), logits, owner, simulated)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,14 @@ def simulate(documents: Sequence[Document], data: Path, rules: Mapping[str, Any]
     left out. `rules`: the section [simulation] of a recipe. `salt`: other documents are drawn with another one.
     """
     from train.align import document_pairs, mine
-    from train.spinners.presets import PRESETS, Resources, make_spinner, neighbour_sample
+    from train.spinners.presets import (
+        MIXED,
+        PRESETS,
+        Resources,
+        make_spinner,
+        mixed_preset,
+        neighbour_sample,
+    )
 
     human = [d for d in documents if d.label == "original" and d.table.startswith("human/")]
     written = [d for d in [*documents, *originals_of(documents)] if d.label == "llm_rewritten"]
@@ -87,9 +94,14 @@ def simulate(documents: Sequence[Document], data: Path, rules: Mapping[str, Any]
             preset = presets[number % len(presets)]
             partly = rng.random() < rules["partial"] and "\n" in text.strip()
             key = (preset, rng.choice(rules["rate_factors"]), partly)
-            if key not in spinners:
-                spinners[key] = make_spinner(preset, resources, scaled(PRESETS[preset], key[1], partly))
-            spun = spinners[key].spin(text, rng)
+            if preset == MIXED:
+                # A name of its own, since what a spinner likes best goes by its name.
+                own = make_spinner(f"{salt} {d.id}", resources, scaled(mixed_preset(rng), key[1], partly, mixed=True))
+            else:
+                if key not in spinners:
+                    spinners[key] = make_spinner(preset, resources, scaled(PRESETS[preset], key[1], partly))
+                own = spinners[key]
+            spun = own.spin(text, rng)
             if any(r.start < r.end for r in spun.replacements):
                 yield Simulated(d, text, spun, *key)
 
@@ -105,10 +117,11 @@ def spread(documents: Sequence[Document], most: int, most_of_a_table: int) -> li
     return chosen
 
 
-def scaled(preset: Any, factor: float, partly: bool) -> Any:
+def scaled(preset: Any, factor: float, partly: bool, *, mixed: bool = False) -> Any:
     """Return the preset with its change rates multiplied, and half of the paragraphs spun if `partly`.
 
-    Presets that imitate no tool choose the words anew each time: always the same ones could be learned by heart.
+    Presets that imitate no tool choose the words anew each time: always the same ones could be learned by heart. Not so
+    a `mixed` one, which serves for one text.
     """
     return replace(
         preset,
@@ -117,7 +130,7 @@ def scaled(preset: Any, factor: float, partly: bool) -> Any:
         glove=preset.glove and preset.glove.scaled(factor),
         glue=min(1.0, factor * preset.glue),
         mined_rate=min(1.0, factor * preset.mined_rate),
-        determinism=preset.determinism if preset.mined else 0.0,
+        determinism=preset.determinism if preset.mined or mixed else 0.0,
         partial=0.5 if partly else 1.0,
     )
 

@@ -176,11 +176,15 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpinner(EditSpinner):
-    """Swaps words for one of their `among` nearest neighbours of cosine `least` or more; forms are not adjusted."""
+    """Swaps words for one of their `among` nearest neighbours of cosine `least` or more; forms are not adjusted.
+
+    `same_class`: only neighbours that can have the word's class; without it come collocates ("prime" for "minister").
+    """
 
     neighbours: Neighbours
     rates: Rates = field(default_factory=Rates)
     among: int = 5
+    same_class: bool = True
     least: float = 0.45  # below, neighbours of rare words are noise even for a bad tool (read on 50 random words)
     determinism: float = 0.5
     tool: str = "embedding"
@@ -192,8 +196,7 @@ class EmbeddingSpinner(EditSpinner):
         for tagged in tag_words(text, words_of(text), starts):
             word = tagged.word
             near = [w for w, c in self.neighbours.nearest.get(word.lower, ()) if c >= self.least]
-            # Real tools keep to the word class; without that, collocates ("prime" for "minister") come first.
-            near = [w for w in near if tagged.word_class in lemmas(w)][: self.among]
+            near = [w for w in near if not self.same_class or tagged.word_class in lemmas(w)][: self.among]
             rate = self.rates.of(tagged.word_class)
             if near and rng.random() < chance(word.lower, rate, self.determinism, self.tool):
                 out.append(Edit(word.start, word.end, match_case(text[word.start : word.end], rng.choice(near))))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from random import Random
 
 from detector.errors import InputError
 from train.align import read_tortured_phrases
@@ -32,7 +33,8 @@ class Preset:
 
     `families`: of the glue phrases. `mined`: which mined table, "spinbot" or "quillbot". `tortured`: rate of the
     reversed list of tortured phrases. `debris`: share of articles dropped. `protect_quotes`: nothing inside quotation
-    marks changes. `partial`: share of paragraphs spun. The others: see `DictionarySpinner`.
+    marks changes. `partial`: share of paragraphs spun. `among`, `same_class`: see `EmbeddingSpinner`; the others:
+    `DictionarySpinner`.
     """
 
     families: tuple[str, ...] = ()
@@ -49,6 +51,8 @@ class Preset:
     determinism: float = 0.85
     embedding: Rates | None = None
     glove: Rates | None = None
+    among: int = 5
+    same_class: bool = True
     debris: float = 0.0
     fix_articles: float = 0.7
     protect_names: bool = True
@@ -91,6 +95,42 @@ PRESETS: Mapping[str, Preset] = {
     "embedding": Preset(embedding=Rates(0.6, 0.6, 0.6, 0.6), fix_articles=0.2),
     "glove": Preset(glove=Rates(0.6, 0.6, 0.6, 0.6), fix_articles=0.2),
 }
+
+
+MIXED = "mixed"
+"""Name that stands for another spinner in each text, see `mixed_preset`."""
+
+
+def mixed_preset(rng: Random) -> Preset:
+    """Return a spinner that nobody has met: parts, rates and habits drawn anew, so that none can be learned by heart.
+
+    It imitates no tool: a dictionary, neighbours of two kinds, dropped articles, one or several at once.
+    """
+    parts = [rng.random() < share for share in (0.6, 0.35, 0.35)]  # dictionary, own neighbours, GloVe's
+    if not any(parts):
+        parts[rng.randrange(3)] = True
+
+    def rates() -> Rates | None:
+        drawn = Rates(*(rng.uniform(0.1, 0.9) for _ in range(4)))
+        return drawn if parts.pop(0) else None
+
+    return Preset(
+        rates=rates(),
+        embedding=rates(),
+        glove=rates(),
+        wrong_sense=rng.uniform(0.2, 1.0),
+        cross_class=rng.choice((0.0, 0.0, rng.uniform(0.0, 0.3))),
+        common=rng.uniform(0.0, 1.0),
+        favourite=rng.uniform(0.0, 0.9),
+        phrases=rng.uniform(0.0, 0.8),
+        determinism=rng.uniform(0.0, 0.9),
+        among=rng.choice((1, 3, 5, 10)),
+        same_class=rng.random() < 0.8,
+        debris=rng.choice((0.0, 0.0, rng.uniform(0.0, 0.08))),
+        fix_articles=rng.uniform(0.0, 1.0),
+        protect_names=rng.random() < 0.85,
+        protect_quotes=rng.random() < 0.3,
+    )
 
 
 @dataclass
@@ -194,9 +234,15 @@ def make_spinner(name: str, resources: Resources, preset: Preset | None = None) 
             )
         )
     if p.embedding is not None:
-        parts.append(EmbeddingSpinner(resources.neighbours, p.embedding, tool=f"{name}-embedding"))
+        parts.append(
+            EmbeddingSpinner(resources.neighbours, p.embedding, p.among, p.same_class, tool=f"{name}-embedding")
+        )
     if p.glove is not None:
-        parts.append(EmbeddingSpinner(resources.glove, p.glove, least=_LEAST_GLOVE_COSINE, tool=f"{name}-glove"))
+        parts.append(
+            EmbeddingSpinner(
+                resources.glove, p.glove, p.among, p.same_class, least=_LEAST_GLOVE_COSINE, tool=f"{name}-glove"
+            )
+        )
     if p.debris:
         parts.append(DebrisSpinner(drop=p.debris, double=p.debris / 4))
     spinner: Spinner = Protect(Compose(parts, p.fix_articles), names=p.protect_names, quotes=p.protect_quotes)
