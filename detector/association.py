@@ -1,7 +1,7 @@
-"""How much more often two words stand side by side in human English than their frequencies predict.
+"""How much more often two words stand side by side in written English than their frequencies predict.
 
 A spinner puts words together that do not belong together ("top state leader"); the counts know no spinner, so what
-they say holds for tools never seen. Counts of adjacent pairs over the human training texts are kept in a sketch: a
+they say holds for tools never seen. Counts of adjacent pairs over the texts that were not spun are kept in a sketch: a
 table of 4-bit logarithmic counts, written at two places per pair and read as the smaller of the two (a count-min sketch
 with log counts: Cormode & Muthukrishnan 2005; Talbot & Osborne 2007). It holds no text.
 """

@@ -210,9 +210,9 @@ def fit_join(
 ) -> dict[str, Any]:
     """Join the exported examiner in the model folder to its screen: gate, article model, thresholds, config, manifest.
 
-    `documents`: all that either model was trained on or could have been, but for simulated ones. `held_out_scores`: Parquet file to write the
-    probabilities of the unseen texts to, as `eval.scores` reads them. Returns `measured` with what was measured on
-    the unseen texts; it also goes into the manifest.
+    `documents`: all that either model was trained on or could have been, but for simulated ones. `held_out_scores`:
+    Parquet file to write the probabilities of the unseen texts to, as `eval.scores` reads them. Returns `measured` with
+    what was measured on the unseen texts; it also goes into the manifest.
     """
     texts = {d.id: d.text for d in [*documents, *fitted.simulated]}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -1,10 +1,9 @@
 """Training of the screen: vocabulary, association table, n-gram weights, the article model, thresholds, export.
 
 What is fitted on what: the vocabulary on texts that were not spun, the association table on those that people or
-language models wrote; the n-gram weights on segments of all
-training documents, on their originals and on simulated spinning of human ones; the article model on segment scores of
-models that did not see the document's group (cross-fitting); thresholds on human text only, scored the same way. Texts
-under a non-commercial licence take part in nothing.
+language models wrote; the n-gram weights on segments of all training documents, on their originals and on simulated
+spinning; the article model on segment scores of models that did not see the document's group (cross-fitting);
+thresholds on human text only, scored the same way. Texts under a non-commercial licence take part in nothing.
 """
 
 from __future__ import annotations
