@@ -174,7 +174,9 @@ def training_windows(pool: Pool, variant: Variant, sizes: Sizes) -> Windows:
         simulator, _, rate = table.removeprefix("simulated/").partition("@")
         keeps = group not in held and not table.startswith(tuple(variant.leave_out_tables))
         if rate:
-            keeps = keeps and rate in rates and not simulator.startswith(tuple(variant.leave_out))
+            own_names = (simulator, simulator.removeprefix("llm-"))  # both of texts that language models wrote
+            left_out = any(name.startswith(tuple(variant.leave_out)) for name in own_names)
+            keeps = keeps and rate in rates and not left_out
         wanted.append(keeps)
     return select(pool.windows, np.array(wanted)[pool.windows.texts])
 
@@ -249,6 +251,8 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
         batch *= 2
     if not variant.case:
         windows, judged = (replace(w, pieces=w.pieces % pool.vocabulary) for w in (windows, judged))
+    if variant.no_levels:
+        windows, judged = (replace(w, levels=np.zeros_like(w.levels)) for w in (windows, judged))
     optimiser = {**settings.optimiser, "steps": sizes.steps, "batch": batch, "save_every": sizes.steps}
     own = replace(
         settings,

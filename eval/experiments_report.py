@@ -59,8 +59,8 @@ class Variant:
     `leave_out`: simulators by the beginning of their names. `leave_out_tables`: likewise, of real texts. `rates`:
     change rates to draw from. `real`: the tool family held out while all other real output is trained on; "" trains on
     none. `unlabelled`: weight of the multiple-instance loss. `halves`: windows cut in two. `case`: case of pieces as a
-    further embedding. `teacher`: variant whose soft answers are learned beside the labels. `against`: the variant that
-    it is compared with.
+    further embedding. `no_levels`: nothing is told of how well words go together. `teacher`: variant whose soft answers
+    are learned beside the labels. `against`: the variant that it is compared with.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Variant:
     teacher: str = ""
     case: bool = False
     halves: bool = False
+    no_levels: bool = False
     seed: int | None = None
 
 

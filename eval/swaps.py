@@ -20,8 +20,9 @@ import numpy as np
 from detector import SpinDetector
 from detector.calibrate import sigmoid
 from eval.protocols import Settings, fold_of, stable_hash
-from train.corpora import Document, stable_share
+from train.corpora import Document
 from train.examiner_data import Labelled
+from train.recipe import RESERVED_TABLES, is_reserved
 from train.screen import SPUN
 from train.simulation import cut_words
 from train.spinners.dictionary import Rates
@@ -30,27 +31,18 @@ from train.spinners.filters import Compose, Protect
 from train.spinners.presets import neighbour_sample
 
 log = logging.getLogger(__name__)
-NEWS = ("human/dailymail_2020", "human/us_news_2006_2021", "human/reuters_1987")
-"""Tables that are too large for the recipes to use them whole: some of their texts no shipped model has seen."""
 LONGEST_WORDS = 450  # as the recipes cut the texts that they simulate spinning of
 _VOCABULARY = 15_000  # words with neighbours, as in `build_neighbours`
 _LEAST_COSINE = {"own": 0.45, "encoder": 0.35}  # below it neighbours read like noise (a dozen words of each looked at)
 
 
 def source_documents(documents: Sequence[Document], fold: int, count: int, seed: int) -> list[Document]:
-    """Return human texts of the fold of which the recipes train on no group, equally many of each table in `NEWS`."""
-    from train.examiner import Settings as ExaminerSettings
-    from train.screen import Settings as ScreenSettings
-
-    limits = (ScreenSettings.read().documents, ExaminerSettings.read().documents)
+    """Return reserved texts of the fold, equally many of each table that has some: no model was trained on them."""
     rules = Settings()
     kept: list[Document] = []
-    for table in NEWS:
-        rows = sorted((d for d in documents if d.table == table), key=lambda d: stable_share(d.group + d.id))
-        # Both recipes take the first rows in this order.
-        trained = {d.group for d in rows[: max(limit.get(table, len(rows)) for limit in limits)]}
-        fresh = [d for d in rows if d.group not in trained and fold_of(d, rules) == fold]
-        kept += sorted(fresh, key=lambda d: stable_hash(seed, "swaps", d.id))[: count // len(NEWS)]
+    for table in RESERVED_TABLES:
+        fresh = [d for d in documents if d.table == table and is_reserved(d) and fold_of(d, rules) == fold]
+        kept += sorted(fresh, key=lambda d: stable_hash(seed, "swaps", d.id))[: count // len(RESERVED_TABLES)]
     return [replace(d, text=cut_words(d.text, LONGEST_WORDS)) for d in kept]
 
 

@@ -17,7 +17,8 @@ from detector.screen import find_ngrams
 from detector.words import FIRST_WORD_ID
 from tests.tiny_model import article, documents, make_document, settings, spinner, tiny
 from train import screen as s
-from train.corpora import originals_of
+from train.corpora import default_data_dir, load_documents, originals_of
+from train.recipe import RESERVED_TABLES, is_reserved, read_documents
 from train.screen import DEFAULT_RECIPE, ScreenSystem, Settings, count_pairs, encode, fit, word_ids
 from train.simulation import cut_words
 
@@ -90,6 +91,22 @@ def test_large_tables_are_thinned_the_same_way_each_time():
     assert s.training_documents(rows[::-1], recipe) == chosen
     more = s.training_documents(rows, settings(documents={"human/harbour": 25}))
     assert {d.id for d in chosen} <= {d.id for d in more}
+
+
+def test_some_texts_of_large_tables_are_reserved_for_tests_of_finished_models():
+    rows = [make_document(RESERVED_TABLES[0], i, "It rained.", group=f"title:{i // 2}") for i in range(4000)]
+    reserved = [d for d in rows if is_reserved(d)]
+    assert 0.05 < len(reserved) / len(rows) < 0.11
+    assert not {d.group for d in reserved} & {d.group for d in rows if not is_reserved(d)}, "whole groups"
+    assert not any(is_reserved(replace(d, table="human/bbc_2004")) for d in rows)
+
+
+@pytest.mark.skipif(not default_data_dir().exists(), reason="needs ../shared/data")
+def test_training_reads_no_reserved_text():
+    read = read_documents(default_data_dir(), ())
+    assert not any(map(is_reserved, read))
+    everything = {d.group for d in load_documents(tables=RESERVED_TABLES)}
+    assert 1000 < len(everything - {d.group for d in read})
 
 
 def test_originals_stand_once_in_the_group_of_their_rewrite():
