@@ -13,7 +13,7 @@ import json
 import logging
 import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from detector.errors import InputError
 from detector.join import chosen_segments
@@ -32,7 +31,14 @@ from eval.experiments_report import Judged, Sizes, Variant, read_variants
 from eval.protocols import ALSO_LEFT_OUT, Settings, capped, family_of, fold_of
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
-from train.examiner import encoder_folder, load_tokenizer, score_windows, train, training_documents
+from train.examiner import (
+    encoder_folder,
+    load_tokenizer,
+    score_windows,
+    teacher_loss,
+    train,
+    training_documents,
+)
 from train.examiner_data import UNLABELLED, Labelled, Windows, cut_windows, labelled_documents, select, simulated
 from train.examiner_model import ExaminerConfig, ExaminerModel
 from train.screen import SPUN, count_pairs
@@ -211,22 +217,6 @@ def halved(windows: Windows, min_replaced: float, fewest: int = 24) -> Windows:
         np.concatenate(pieces), np.concatenate(labels), np.concatenate(levels), offsets, np.array(kinds, np.int8),
         windows.tables[rows], windows.texts[rows], windows.names,
     )  # fmt: skip
-
-
-def teacher_loss(teacher: ExaminerModel) -> Callable[[Any, Tensor, Tensor, Tensor], Tensor]:
-    """Return the loss of a model's answers against a teacher's: cross-entropies with its soft labels, both heads."""
-
-    def loss(output: Any, ids: Tensor, mask: Tensor, levels: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = teacher(ids, mask, levels)
-        real = mask == 1
-        token = functional.binary_cross_entropy_with_logits(
-            output.token_logits.float()[real], torch.sigmoid(wanted.token_logits.float()[real])
-        )
-        kind = functional.cross_entropy(output.kind_logits.float(), wanted.kind_logits.float().softmax(dim=1))
-        return token + kind
-
-    return loss
 
 
 def _matters(plan: str) -> dict[str, Any]:

@@ -253,6 +253,28 @@ def train(
     state_file.unlink(missing_ok=True)
 
 
+def teacher_loss(teacher: ExaminerModel, weight: float = 1.0) -> Callable[[Any, Any, Any, Any], Any]:
+    """Return the loss of a model's answers against a teacher's: cross-entropies with its soft labels, both heads.
+
+    Knowledge distillation (Hinton et al. 2015). The teacher answers for every piece, also of real output whose original
+    nobody knows. `weight`: of the loss.
+    """
+    import torch
+    from torch.nn import functional
+
+    def loss(output: Any, ids: Any, mask: Any, levels: Any) -> Any:
+        with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
+            wanted = teacher(ids, mask, levels)
+        real = mask == 1
+        token = functional.binary_cross_entropy_with_logits(
+            output.token_logits.float()[real], torch.sigmoid(wanted.token_logits.float()[real])
+        )
+        kind = functional.cross_entropy(output.kind_logits.float(), wanted.kind_logits.float().softmax(dim=1))
+        return weight * (token + kind)
+
+    return loss
+
+
 def fit(
     documents: Sequence[Document],
     counts: PairCounts,
