@@ -2,7 +2,9 @@
 
 The article model is a logistic regression over ten numbers that say how high its segments score, how evenly, how
 long it is, and how well its neighbouring words go together. Length is among them because the mean of few noisy
-segments proves less than the same mean of many. The joined model takes its log odds and the examiner's numbers.
+segments proves less than the same mean of many. The gate's model takes the same numbers and the log odds of the kinds,
+and only asks whether somebody should look closer: so a text that looks machine-written passes it. The joined model
+takes the log odds of both and the examiner's numbers.
 """
 
 from __future__ import annotations
@@ -29,8 +31,10 @@ FEATURE_NAMES = (
     "log_frequency",
     "unknown_share",
 )
+GATE_NAMES = (*FEATURE_NAMES, *(f"kind_{kind}" for kind in KINDS if kind != "spun"))
 JOINED_NAMES = (
     "screen_log_odds",
+    "gate_log_odds",
     "mean_spun",
     "top_half_spun",
     "top_spun",
@@ -78,6 +82,7 @@ def article_features(
 
 def joined_features(
     screen_log_odds: float,
+    gate_log_odds: float,
     kind_logits: NDArray[np.float32],
     token_logits: NDArray[np.float32],
     pieces: NDArray[np.int64],
@@ -85,8 +90,9 @@ def joined_features(
 ) -> NDArray[np.float64]:
     """Return the numbers that the joined article model looks at, shape (len(JOINED_NAMES),), in that order.
 
-    `screen_log_odds`: of the article, from the screen. `kind_logits`: shape (segments, kinds) and `token_logits`: shape
-    (pieces,), of the segments that were examined, at least one piece. `pieces`: shape (segments,), how many each has.
+    `screen_log_odds`, `gate_log_odds`: of the article, from the screen's numbers. `kind_logits`: shape
+    (segments, kinds) and `token_logits`: shape (pieces,), of the segments that were examined, at least one piece.
+    `pieces`: shape (segments,), how many each has.
     `words`: of the whole article.
     """
     spun = np.clip(spun_log_odds(kind_logits), -_LOGIT_LIMIT, _LOGIT_LIMIT)
@@ -97,6 +103,7 @@ def joined_features(
     return np.array(
         [
             float(np.clip(screen_log_odds, -_LOGIT_LIMIT, _LOGIT_LIMIT)),
+            float(np.clip(gate_log_odds, -_LOGIT_LIMIT, _LOGIT_LIMIT)),
             mean,
             _top_half_mean(spun, weights),
             float(spun.max()),

@@ -199,7 +199,12 @@ class SpinDetector:
         judged = None
         if self._join:
             judged = self._join.judge(
-                prepared, lambda: neighbour_levels(len(ids), at, associations), log_odds, logits, words
+                prepared,
+                lambda: neighbour_levels(len(ids), at, associations),
+                log_odds,
+                np.concatenate([features, kind_logits]),
+                logits,
+                words,
             )
         if judged:
             log_odds, other_kinds, segment_log_odds = judged.log_odds, judged.other_kinds, judged.segments

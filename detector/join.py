@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
 from detector.examiner import NOT_EXAMINED, Examined, Examiner, WordLevels
 from detector.results import KINDS
 from detector.segment import Prepared
@@ -47,9 +47,10 @@ class Join:
             KeyError, TypeError, ValueError: settings are missing or of another version.
             ModelError: the folder has no valid examiner.
         """
-        self.gate = float(config["gate"])
+        self.gate = float(config["gate"]["log_odds"])
+        self._gate = ArticleModel.from_config(config["gate"]["article"], GATE_NAMES)
         self.cleared = float(config["cleared"])
-        self._first_gate = float(config["first_look"]["gate"])
+        self._read_on = float(config["first_look"]["log_odds"])
         self._first_look = ArticleModel.from_config(config["first_look"]["article"], JOINED_NAMES)
         self._article = ArticleModel.from_config(config["article"], JOINED_NAMES)
         self._most_segments = int(config["most_segments"])
@@ -64,6 +65,7 @@ class Join:
         prepared: Prepared,
         levels: Callable[[], NDArray[np.int64]],
         screen_log_odds: float,
+        gate_features: NDArray[np.float64],
         segment_logits: NDArray[np.float64],
         words: int,
     ) -> Judged | None:
@@ -71,25 +73,26 @@ class Join:
 
         What the first look clears has log odds of `cleared` at most, as what the screen clears.
 
-        `levels`: returns the `association.neighbour_levels` of the tokens. `segment_logits`: shape (segments,), the
-        screen's. `words`: of the article.
+        `levels`: returns the `association.neighbour_levels` of the tokens. `gate_features`: as `calibrate.GATE_NAMES`,
+        `segment_logits`: shape (segments,), the screen's. `words`: of the article.
         """
-        if screen_log_odds < self.gate:
+        odds = (screen_log_odds, float(self._gate.log_odds(gate_features)))
+        if odds[1] < self.gate:
             return None
         chosen = chosen_segments(len(segment_logits), self._most_segments)
         word_levels = WordLevels.of(prepared.tokens, levels())
         first = first_segment(segment_logits, chosen)
         examined = self._examine(prepared, [first], word_levels)
         if len(chosen) > 1:
-            features = features_of(screen_log_odds, examined, words)
-            if features is not None and (odds := float(self._first_look.log_odds(features))) < self._first_gate:
+            features = features_of(odds, examined, words)
+            if features is not None and (seen := float(self._first_look.log_odds(features))) < self._read_on:
                 # What was not read is taken to be like what was: the screen found nothing worse.
                 spun = np.repeat(spun_log_odds(examined.kind_logits), len(segment_logits))
-                return self._judged(min(odds, self.cleared), examined, segment_logits, slice(None), spun)
+                return self._judged(min(seen, self.cleared), examined, segment_logits, slice(None), spun)
             before, behind = [i for i in chosen if i < first], [i for i in chosen if i > first]
             parts = [self._examine(prepared, rest, word_levels) for rest in (before, behind)]
             examined = Examined.joined([parts[0], examined, parts[1]])
-        features = features_of(screen_log_odds, examined, words)
+        features = features_of(odds, examined, words)
         if features is None:
             return None
         return self._judged(
@@ -138,12 +141,15 @@ def chosen_segments(count: int, most: int) -> list[int]:
     return list(range(count)) if count <= most else np.linspace(0, count - 1, most).round().astype(int).tolist()
 
 
-def features_of(screen_log_odds: float, examined: Examined, words: int) -> NDArray[np.float64] | None:
-    """Return the joined model's features, shape (len(JOINED_NAMES),); None if the examined segments have no piece."""
+def features_of(odds: tuple[float, float], examined: Examined, words: int) -> NDArray[np.float64] | None:
+    """Return the joined model's features, shape (len(JOINED_NAMES),); None if the examined segments have no piece.
+
+    `odds`: log odds of the article by the screen and by the gate.
+    """
     pieces = np.diff(examined.offsets)
     if not pieces.sum():
         return None
-    return joined_features(screen_log_odds, examined.kind_logits, examined.token_logits, pieces, words)
+    return joined_features(*odds, examined.kind_logits, examined.token_logits, pieces, words)
 
 
 def token_evidence(

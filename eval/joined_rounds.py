@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,20 +23,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import JOINED_NAMES, joined_features, sigmoid
-from detector.join import chosen_segments
+from detector.calibrate import FEATURE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid
+from detector.join import chosen_segments, first_segment
 from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
 from train.export import thresholds, upper_quantile
-from train.join import SMALLEST_SET, article_weights, cross_fit, fit_logistic
-from train.screen import SPUN, count_pairs, fit
+from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks
+from train.screen import SPUN, FittedScreen, fit, simulated_documents
 from train.screen import Settings as ScreenSettings
 from train.simulation import imitates_only
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
+_SIMULATED = 600
+"""Human documents of a round that are spun for the joins of the other rounds."""
 ROUNDS: Mapping[str, tuple[str, str, int]] = {
     "spinbot-0": ("leave-one-tool-out", "spinbot", 0),
     "quillbot-1": ("leave-one-tool-out", "quillbot", 1),
@@ -46,19 +49,34 @@ ROUNDS: Mapping[str, tuple[str, str, int]] = {
 
 
 @dataclass(frozen=True)
+class Read:
+    """What both models say of a held-out text; None where it has no words.
+
+    `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, of the segment looked at
+    first and of all; `single`: whether that is the same.
+    """
+
+    odds: tuple[float, float]
+    first: Floats
+    features: Floats
+    single: bool
+
+
+@dataclass(frozen=True)
 class Scored:
     """The held-out texts of a round.
 
-    `rows` index the documents, the first `pool` of them human ones; `log_odds`: the screen's; `gates`: its gate by the
-    share of human texts let through; `features`: of the joined model, by position in `rows`, of all texts with words
-    (those that the gate clears too: for the examiner on its own).
+    `rows` index the documents, the first `pool` of them human ones; `read`: what was said of them. `gates`: the log
+    odds of the gate by the share of human texts let through. `simulated`: simulated spinning of some of the human ones,
+    by spinners that imitate no tool left out, and `read_simulated`: what was said of it.
     """
 
     rows: list[int]
     pool: int
-    log_odds: Floats
+    read: list[Read | None]
     gates: Mapping[float, float]
-    features: Mapping[int, Floats]
+    simulated: list[Document]
+    read_simulated: list[Read | None]
 
 
 def make_pool(documents: Sequence[Document], settings: ExaminerSettings, data: Path, cache: Path) -> list[Labelled]:
@@ -120,24 +138,30 @@ def score_round(
     rows = [*one.pool, *sorted(others)]
     fitted_file = cache / f"{name}-screen.pkl"
     if fitted_file.exists():
-        log_odds, gates = _read(fitted_file)
+        fitted = _read(fitted_file)
     else:
         fitted = fit([documents[i] for i in one.train], replace(screen, seed=rules.seed), data)
-        people = np.array(
-            [d.table.startswith("human/") and d.words >= screen.article["min_words"] for d in fitted.encoded]
-        )
-        gates = {share: upper_quantile(fitted.cross_fitted[people], share) for share in (0.02, 0.04, 0.08, 0.16, 0.3)}
-        log_odds = fitted.log_odds([documents[i].text for i in rows])
-        _keep(fitted_file, (log_odds, gates))
-    counts = count_pairs([documents[i] for i in one.train], screen)
+        _keep(fitted_file, fitted)
+    gate, gate_odds = fit_gate(fitted, screen)
+    people = np.array([d.table.startswith("human/") and d.words >= screen.article["min_words"] for d in fitted.encoded])
+    gates = {share: upper_quantile(gate_odds[people], share) for share in (0.04, 0.08, 0.15, 0.2, 0.3)}
+    known = [documents[i] for i in one.train if documents[i].label == SPUN]
+    made = simulated_documents(
+        [*known, *(documents[i] for i in one.pool)],
+        replace(screen, simulation={**screen.simulation, "documents": _SIMULATED, "llm_documents": 0}),
+        data,
+    )
+    made = [d for d in made if d.label == SPUN]
     texts = training_texts(pool, documents, family, fold)
 
     def cut(texts: Sequence[Labelled], min_replaced: float) -> Windows:
-        return cut_windows(texts, tokenizer, counts, examiner.max_tokens, min_replaced)
+        return cut_windows(texts, tokenizer, fitted.counts, examiner.max_tokens, min_replaced)
 
     model = _examiner(name, lambda: cut(texts, examiner.windows["min_replaced"]), examiner, cache)
     most = int(screen.join["most_segments"])
-    scored = _examined(rows, len(one.pool), log_odds, gates, documents, model, cut, most)
+    held_out = [documents[i] for i in rows]
+    read = _examined([*held_out, *made], fitted, gate, model, cut, most)
+    scored = Scored(rows, len(one.pool), read[: len(rows)], gates, made, read[len(rows) :])
     _keep(file, scored)
     return scored
 
@@ -161,34 +185,45 @@ def _examiner(name: str, cut: Callable[[], Windows], settings: ExaminerSettings,
 
 
 def _examined(
-    rows: list[int],
-    pool: int,
-    log_odds: Floats,
-    gates: Mapping[float, float],
     documents: Sequence[Document],
+    fitted: FittedScreen,
+    gate: ArticleModel,
     model: Any,
     cut: Callable[[Sequence[Labelled], float], Windows],
     most: int,
-) -> Scored:
+) -> list[Read | None]:
+    """Read the documents by both models, those too that the gate would stop."""
     from train.examiner import score_windows
 
-    chosen = [k for k, value in enumerate(log_odds) if np.isfinite(value)]
-    windows = cut([Labelled(documents[rows[k]].text, "original", "", "", None) for k in chosen], 0.0)
+    screened = [fitted.read(d.text) for d in documents]
+    chosen = [k for k, found in enumerate(screened) if found]
+    windows = cut([Labelled(documents[k].text, "original", "", "", None) for k in chosen], 0.0)
     kept = np.zeros(len(windows), np.bool_)
     for text in np.unique(windows.texts):
         own = np.flatnonzero(windows.texts == text)
         kept[own[chosen_segments(len(own), most)]] = True
     windows = select(windows, kept)
-    log.info("%d of %d texts examined, %d windows", len(chosen), len(rows), len(windows))
+    log.info("%d of %d texts examined, %d windows", len(chosen), len(documents), len(windows))
     kinds, tokens = score_windows(model, windows)
-    features = {}
-    for text in np.unique(windows.texts):
-        own = np.flatnonzero(windows.texts == text)
-        pieces = slice(windows.offsets[own[0]], windows.offsets[own[-1] + 1])
-        k = chosen[text]
-        words = len(documents[rows[k]].text.split())
-        features[k] = joined_features(float(log_odds[k]), kinds[own], tokens[pieces], windows.lengths()[own], words)
-    return Scored(rows, pool, log_odds, gates, features)
+    lengths = windows.lengths()
+
+    def joined(rows: NDArray[np.int64], odds: tuple[float, float], text: str) -> Floats:
+        pieces = np.concatenate([np.arange(windows.offsets[r], windows.offsets[r + 1]) for r in rows])
+        return joined_features(*odds, kinds[rows], tokens[pieces], lengths[rows], len(text.split()))
+
+    result: list[Read | None] = [None] * len(documents)
+    for number in np.unique(windows.texts):
+        at = chosen[number]
+        found = screened[at]
+        assert found is not None, "only texts with words were cut"
+        features, logits = found
+        odds = (float(fitted.article.log_odds(features[: len(FEATURE_NAMES)])), float(gate.log_odds(features)))
+        own = np.flatnonzero(windows.texts == number)
+        places = chosen_segments(len(logits), most)
+        first = places.index(first_segment(logits, places))
+        text = documents[at].text
+        result[at] = Read(odds, joined(own[first : first + 1], odds, text), joined(own, odds, text), len(own) == 1)
+    return result
 
 
 def join_round(
@@ -199,47 +234,54 @@ def join_round(
     `share`: of human texts, in the screen's training, that the gate lets through. What is cleared keeps the screen's
     probability, but below the lowest threshold, as in `train.join.fit_join`.
     """
-    features: list[Floats] = []
-    chosen: list[Document] = []
-    people: list[tuple[str, int]] = []  # table, and number among the chosen, -1 for the cleared
-    odds: list[float] = []
-    population: dict[str, int] = {}
+    kept: list[tuple[Document, Read, float]] = []
     for other, found in scored.items():
         if other == name or ROUNDS[other][0] != "leave-one-tool-out":
             continue
-        for k, row in enumerate(found.rows):
-            d = documents[row]
-            if d.licence_nc or "(" in d.table:  # the copies with their search phrase cut out
-                continue
-            population[d.table] = population.get(d.table, 0) + 1
-            examined = k in found.features and found.log_odds[k] >= found.gates[share]
-            if d.table.startswith("human/"):
-                people.append((d.table, len(chosen) if examined else -1))
-                odds.append(found.log_odds[k] - 100.0)  # 100: below every examined text
-            if examined:
-                features.append(found.features[k])
-                chosen.append(d)
-    spun = np.array([d.label == SPUN for d in chosen])
-    weights = article_weights([d.table for d in chosen], spun, population, screen)
-    inputs = np.array(features)
-    model = fit_logistic(inputs, spun, weights, screen.join["penalty"])
-    log.info("%s: %s", name, dict(zip(JOINED_NAMES, model.weights.round(2).tolist(), strict=True)))
-    held_out = cross_fit(inputs, spun, weights, [d.group for d in chosen], screen)
-    human = np.array([held_out[at] if at >= 0 else low for (_, at), low in zip(people, odds, strict=True)])
-    points, _ = thresholds(np.array([table for table, _ in people]), human, SMALLEST_SET)
+        rows = [documents[i] for i in found.rows]
+        for d, read in zip([*rows, *found.simulated], [*found.read, *found.read_simulated], strict=True):
+            # Without the copies with their search phrase cut out.
+            if read and not d.licence_nc and "(" not in d.table:
+                kept.append((d, read, found.gates[share]))
+    population = Counter(d.table for d, _, _ in kept)
+    passed = [(d, read) for d, read, gate in kept if read.odds[1] >= gate]
+    stopped = [(d, read) for d, read, gate in kept if read.odds[1] < gate and d.table.startswith("human/")]
+    spun = np.array([d.label == SPUN for d, _ in passed])
+    human = np.array([d.table.startswith("human/") for d, _ in passed])
+    looks = fit_looks(
+        np.array([r.first for _, r in passed]), np.array([r.features for _, r in passed]),
+        np.array([r.single for _, r in passed]), spun,
+        article_weights([d.table for d, _ in passed], spun, population, screen), [d.group for d, _ in passed], human,
+        int(human.sum()) + len(stopped), screen,
+    )  # fmt: skip
+    log.info("%s: %s", name, dict(zip(JOINED_NAMES, looks.article.weights.round(2).tolist(), strict=True)))
+    ranked = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)  # 100: below all that was read to the end
+    points, _ = thresholds(
+        np.array(
+            [d.table for (d, _), h in zip(passed, human.tolist(), strict=True) if h] + [d.table for d, _ in stopped]
+        ),
+        np.concatenate([ranked[human], [r.odds[1] - 200.0 for _, r in stopped]]),
+        SMALLEST_SET,
+    )
     lowest = min(points.values())
+    cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what is cleared is below every threshold
     own = scored[name]
-    result = np.minimum(own.log_odds, np.log(lowest / (1.0 - lowest)) - 1e-3)  # 1e-3: what the screen clears is below
-    for k, row_features in own.features.items():
-        if own.log_odds[k] >= own.gates[share]:
-            result[k] = float(model.log_odds(row_features))
+    result = np.full(len(own.rows), -np.inf)
+    for k, one in enumerate(own.read):
+        if one is None:
+            continue
+        result[k] = min(one.odds[0], cleared)
+        if one.odds[1] >= own.gates[share]:
+            seen = float(looks.first_look.log_odds(one.first))
+            read_on = one.single or seen >= looks.read_on
+            result[k] = float(looks.article.log_odds(one.features)) if read_on else min(seen, cleared)
     return sigmoid(result)
 
 
 def examiner_scores(found: Scored) -> Floats:
     """Return the examiner's own mean log odds of each text, uncalibrated; the lowest for a text without words."""
     at = JOINED_NAMES.index("mean_spun")
-    return np.array([found.features[k][at] if k in found.features else -100.0 for k in range(len(found.rows))])
+    return np.array([one.features[at] if one else -100.0 for one in found.read])
 
 
 def _keep(file: Path, value: Any) -> None:
@@ -278,10 +320,7 @@ def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], s
 def write(
     out: Path, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings, share: float
 ) -> None:
-    """Write the scores of `ours` and `screen` (probabilities) and of `examiner` (log odds) as `eval.scores` reads them.
-
-    The examiner is left out where it was not run on every text.
-    """
+    """Write the scores as `eval.scores` reads them: of `ours` and `screen` probabilities, of `examiner` log odds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -291,10 +330,9 @@ def write(
     for name, found in scored.items():
         systems: dict[str, tuple[Floats | None, Floats | None]] = {
             "ours": (join_round(name, scored, documents, screen, share), None),
-            "screen": (sigmoid(found.log_odds), None),
+            "screen": (sigmoid(np.array([one.odds[0] if one else -np.inf for one in found.read])), None),
+            "examiner": (None, examiner_scores(found)),
         }
-        if all(k in found.features for k in np.flatnonzero(np.isfinite(found.log_odds))):
-            systems["examiner"] = (None, examiner_scores(found))
         for system, (probability, score) in systems.items():
             n = len(found.rows)
             columns["id"] += [key_of(documents[i]) for i in found.rows]

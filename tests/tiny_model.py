@@ -189,6 +189,7 @@ def settings(**changes: object) -> Settings:
         article={"inner_folds": 2, "penalty": 0.1, "prevalence": 0.5, "min_words": 40},
         # The settings of the committed recipe, with thresholds as low as the weights of this model.
         evidence={**Settings.read().evidence, "start": 0.05, "extend": 0.02, "surprise": 0.02, "scale": 0.5},
+        gate={},
         join=Settings.read().join,
     )
     return replace(made, **changes)

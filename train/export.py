@@ -8,7 +8,6 @@ import subprocess
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.evidence import JOINING_WORDS
-from detector.results import KINDS, MAX_SUGGESTIONS
+from detector.results import MAX_SUGGESTIONS
 from detector.screen import find_ngrams
 from detector.store import write_manifest
 from detector.words import tokenise
 from train.align import document_pairs, merge_tables, mine, read_tortured_phrases
-from train.corpora import ROOT, Document, stable_share
-from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, segment_matrix, word_ids
+from train.corpora import ROOT, Document
+from train.kinds import OTHER_KINDS
+from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, word_ids
 from train.spinners.phrases import read_connectives
 from train.suggestions import write_suggestions
 
 log = logging.getLogger(__name__)
-KIND_BITS = 18
 PHRASE_WORDS = 3
 """Longest n-gram whose odds are kept: longer ones occur once."""
-OTHER_KINDS = tuple(k for k in KINDS if k != "spun")
 TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensitive": 0.05}
 """False-positive rates that the contract promises."""
 
@@ -178,99 +176,6 @@ class PhraseCounts:
         return (result > _HUMAN_PHRASE_COUNT) & (result < np.iinfo(np.int64).max) & ~favoured
 
 
-@dataclass(frozen=True)
-class KindModel:
-    """Tells original, machine-translated and LLM text apart: softmax(scale * (bias + mean over segments)).
-
-    `weights`: shape (2**KIND_BITS, 3), `bias`: one for each of OTHER_KINDS; `held_out_accuracy`: balanced, on texts of
-    groups that were not in training when `scale` was fitted.
-    """
-
-    weights: NDArray[np.float16]
-    bias: list[float]
-    scale: float
-    held_out_accuracy: float
-
-
-_NEWS_MASS = 0.05
-"""Weight of each news table: a fifth to a twentieth of the others, or news as a topic would mean "original"."""
-_HELD_OUT_SHARE = 0.2
-"""Share of the groups that the scale is fitted on."""
-
-
-def fit_kinds(fitted: FittedScreen, settings: Settings) -> KindModel:
-    """Fit one logistic regression for each kind against the two others, and a common scale on held-out groups.
-
-    The originals of rewritten texts weigh most among the human ones: same topics, so only the writing differs.
-    """
-    from scipy.optimize import minimize_scalar
-
-    rows = [d for d in fitted.encoded if d.label != SPUN and d.table != "simulated/original"]
-    segments = segment_matrix(rows, fitted.vocabulary, KIND_BITS)
-    matrix, owner = segments.to_csr(KIND_BITS), segments.document
-    labels = np.array([d.label for d in rows])
-    mass = {
-        d.table: 1.0
-        if d.table.endswith(":original")
-        else _NEWS_MASS
-        if d.table in _NEWS
-        else settings.mass.get(d.table, 0.2)
-        for d in rows
-    }
-    weights = sample_weights(rows, owner, replace(settings, mass=mass))
-    held = np.array([stable_share("kinds" + d.group) < _HELD_OUT_SHARE for d in rows])
-    columns, bias = _fit_each_kind(matrix[~held[owner]], labels[owner][~held[owner]], weights[~held[owner]], settings)
-    logits = matrix[held[owner]] @ columns + bias
-    numbers, inverse = np.unique(owner[held[owner]], return_inverse=True)
-    share = segments.words[held[owner]].astype(np.float64)
-    share /= np.bincount(inverse, share)[inverse]
-    means = np.stack([np.bincount(inverse, logits[:, k] * share) for k in range(len(OTHER_KINDS))], axis=1)
-    true = np.array([OTHER_KINDS.index(label) for label in labels[numbers]])
-    balance = 1.0 / np.bincount(true, minlength=len(OTHER_KINDS))[true]
-
-    def loss(log_scale: float) -> float:
-        scaled = np.exp(log_scale) * means
-        scaled -= scaled.max(axis=1, keepdims=True)
-        chosen = scaled[np.arange(len(true)), true] - np.log(np.exp(scaled).sum(axis=1))
-        return -float(balance @ chosen)
-
-    scale = float(np.exp(minimize_scalar(loss, bounds=(-4.0, 2.0), method="bounded").x))  # 0.02 to 7.4: wide enough
-    right = means.argmax(axis=1) == true
-    accuracy = float(np.mean([right[true == k].mean() for k in range(len(OTHER_KINDS))]))
-    log.info("kinds: balanced accuracy %.3f on %d held-out texts, scale %.3f", accuracy, len(true), scale)
-    columns, bias = _fit_each_kind(matrix, labels[owner], weights, settings)
-    return KindModel(columns.astype(np.float16), bias.tolist(), scale, accuracy)
-
-
-_NEWS = {
-    "human/dailymail_2020",
-    "human/us_news_2006_2021",
-    "human/rss_2016",
-    "human/reuters_1987",
-    "human/bbc_2004",
-}
-
-
-def _fit_each_kind(matrix: Any, labels: NDArray[np.str_], weights: Floats, settings: Settings) -> tuple[Floats, Floats]:
-    """Return weights, shape (columns, kinds), and biases, shape (kinds,)."""
-    from sklearn.linear_model import SGDClassifier
-
-    weights = weights.copy()
-    for kind in OTHER_KINDS:
-        weights[labels == kind] /= weights[labels == kind].sum()
-    columns, bias = [], []
-    for kind in OTHER_KINDS:
-        side = np.where(labels == kind, weights, 0.5 * weights)  # 0.5: the two other kinds together weigh as much
-        model = SGDClassifier(
-            loss="log_loss", alpha=settings.segments["penalty"], average=True, max_iter=6, tol=None,
-            random_state=settings.seed,
-        )  # fmt: skip
-        model.fit(matrix, labels == kind, sample_weight=side * len(labels))
-        columns.append(model.coef_[0])
-        bias.append(float(model.intercept_[0]))
-    return np.stack(columns, axis=1), np.array(bias)
-
-
 def fit_segment_calibration(logits: Floats, labels: NDArray[np.bool_], weights: Floats) -> tuple[float, float]:
     """Return (shift, scale) so that sigmoid((logit - shift) / scale) is P(spun) of a segment at even odds."""
     from sklearn.linear_model import LogisticRegression
@@ -349,7 +254,7 @@ def write_model(
     shift, scale = fit_segment_calibration(
         fitted.segment_logits, labels, sample_weights(fitted.encoded, fitted.segment_owner, settings)
     )
-    kinds = fit_kinds(fitted, settings)
+    kinds = fitted.kinds
     points, details = operating_points(fitted, min_words)
     phrases = PhraseCounts(fitted)
     substitutions = substitution_table(documents, data, phrases.used_by_people)
@@ -389,7 +294,7 @@ def write_model(
                 "commit": commit,
                 "documents": len(fitted.encoded),
                 "thresholds": details,
-                "kinds_balanced_accuracy": round(kinds.held_out_accuracy, 4),
+                "kinds_balanced_accuracy": round(kinds.accuracy, 4),
                 "suggestions": suggestions,
                 "seconds": round(seconds),
             }

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
 from detector.errors import InputError
 from detector.examiner import Examiner, WordLevels
 from detector.join import chosen_segments, features_of, first_segment
@@ -67,10 +67,49 @@ def unseen(fitted: FittedScreen, documents: Sequence[Document], settings: Examin
     return np.array([d.id in taken and d.group not in groups for d in fitted.encoded])
 
 
+def fit_gate(fitted: FittedScreen, settings: Settings) -> tuple[ArticleModel, Floats]:
+    """Fit what decides whether the examiner looks at a text; return it and the documents' cross-fitted log odds.
+
+    On human texts against spun ones alone. That a translation or a model's text passes costs little, since there are
+    few in any stream; and a paraphraser's output, which resembles them, passes as well.
+    """
+    encoded = fitted.encoded
+    features = np.concatenate([fitted.features, fitted.kinds.cross_fitted], axis=1)
+    spun = np.array([d.label == SPUN for d in encoded])
+    # With what simulated spinning was made from: both are cut to one length, which otherwise would tell.
+    human = np.array([d.table.startswith("human/") or d.table == "simulated/original" for d in encoded])
+    rows = np.flatnonzero(spun | human)
+    mass = {**settings.mass, **settings.gate}
+    weights = np.zeros(len(encoded))
+    tables = np.array([d.table for d in encoded])
+    for table in np.unique(tables[rows]).tolist():
+        own = rows[tables[rows] == table]
+        weights[own] = mass.get(table, 0.2) / len(own)  # 0.2: as for the screen, a small table's
+    for side in (spun, human):
+        weights[side] *= 0.5 / weights[side].sum()
+    log_odds = np.zeros(len(encoded))
+    fold = np.array([inner_fold(d.group, int(settings.article["inner_folds"])) for d in encoded])
+
+    def fitted_on(rows: NDArray[np.int64]) -> ArticleModel:
+        return fit_logistic(features[rows], spun[rows], weights[rows], settings.join["penalty"], GATE_NAMES)
+
+    for held in np.unique(fold):
+        log_odds[fold == held] = fitted_on(rows[fold[rows] != held]).log_odds(features[fold == held])
+    return fitted_on(rows), log_odds
+
+
 def examine(
-    fitted: FittedScreen, texts: Mapping[str, str], wanted: NDArray[np.int64], examiner: Examiner, most_segments: int
+    fitted: FittedScreen,
+    gate_odds: Floats,
+    texts: Mapping[str, str],
+    wanted: NDArray[np.int64],
+    examiner: Examiner,
+    most_segments: int,
 ) -> Examinations:
-    """Run the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id."""
+    """Run the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id.
+
+    `gate_odds`: shape (documents,), cross-fitted.
+    """
     begins = np.searchsorted(fitted.segment_owner, np.arange(len(fitted.encoded) + 1))
     rows: list[int] = []
     owners: list[int] = []
@@ -85,13 +124,13 @@ def examine(
             [prepared.segment_range(i) for i in chosen],
             WordLevels.of(prepared.tokens, levels),
         )
-        log_odds = float(fitted.cross_fitted[row])
-        found = features_of(log_odds, examined, document.words)
+        odds = (float(fitted.cross_fitted[row]), float(gate_odds[row]))
+        found = features_of(odds, examined, document.words)
         if found is None:
             continue
         logits = fitted.segment_logits[begins[row] : begins[row + 1]]
         screen = logits[chosen]
-        first = features_of(log_odds, examined.segment(chosen.index(first_segment(logits, chosen))), document.words)
+        first = features_of(odds, examined.segment(chosen.index(first_segment(logits, chosen))), document.words)
         firsts.append(found if first is None else first)  # without a piece in the first segment all are read
         owners += [len(rows)] * len(chosen)
         screens.append(screen)
@@ -122,7 +161,13 @@ def article_weights(
     return weights
 
 
-def fit_logistic(features: Floats, labels: NDArray[np.bool_], weights: Floats, penalty: float) -> ArticleModel:
+def fit_logistic(
+    features: Floats,
+    labels: NDArray[np.bool_],
+    weights: Floats,
+    penalty: float,
+    names: tuple[str, ...] = JOINED_NAMES,
+) -> ArticleModel:
     """Fit a weighted logistic regression on standardised features."""
     from sklearn.linear_model import LogisticRegression
 
@@ -130,7 +175,7 @@ def fit_logistic(features: Floats, labels: NDArray[np.bool_], weights: Floats, p
     # Scaled to the mean weight 1, so that the penalty means the same whatever the number of texts.
     model = LogisticRegression(C=1.0 / penalty, max_iter=5000)
     model.fit((features - means) / scales, labels, sample_weight=weights / weights.mean())
-    return ArticleModel(model.coef_[0].astype(np.float64), means, scales, float(model.intercept_[0]), JOINED_NAMES)
+    return ArticleModel(model.coef_[0].astype(np.float64), means, scales, float(model.intercept_[0]), names)
 
 
 def cross_fit(
@@ -144,6 +189,55 @@ def cross_fit(
         model = fit_logistic(features[rows], labels[rows], weights[rows], settings.join["penalty"])
         result[~rows] = model.log_odds(features[~rows])
     return result
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The models of the first look and of the whole reading, and what they say of the texts that they were fitted on.
+
+    `read_on`: log odds of the first look from which the rest is read. `log_odds`: shape (texts,), cross-fitted, those
+    of the first look where that cleared the text (`cleared`).
+    """
+
+    first_look: ArticleModel
+    read_on: float
+    article: ArticleModel
+    log_odds: Floats
+    cleared: NDArray[np.bool_]
+
+
+def fit_looks(
+    first: Floats,
+    features: Floats,
+    single: NDArray[np.bool_],
+    spun: NDArray[np.bool_],
+    weights: Floats,
+    groups: Sequence[str],
+    human: NDArray[np.bool_],
+    people: int,
+    settings: Settings,
+) -> Looks:
+    """Fit both looks on the texts that pass the gate.
+
+    `first`, `features`: of the segment looked at first and of all, shape (texts, len(JOINED_NAMES)). `single`: texts of
+    which that is all there is. `human`: which texts people wrote; `people`: how many such texts there are, those that
+    the gate stops included: the recipe's share of them is read on.
+    """
+    penalty = settings.join["penalty"]
+    odds = cross_fit(first, spun, weights, groups, settings)
+    # What the gate stops is below whatever the examiner says.
+    looked = np.concatenate([odds[human], np.full(people - int(human.sum()), -np.inf)])
+    read_on = upper_quantile(looked, settings.join["read_on_human_share"])
+    cleared = (odds < read_on) & ~single
+    read = np.flatnonzero(~cleared)
+    odds[read] = cross_fit(features[read], spun[read], weights[read], [groups[i] for i in read.tolist()], settings)
+    return Looks(
+        fit_logistic(first, spun, weights, penalty),
+        read_on,
+        fit_logistic(features[read], spun[read], weights[read], penalty),
+        odds,
+        cleared,
+    )
 
 
 def fit_kind_scale(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
@@ -225,11 +319,11 @@ def fit_join(
     min_words = int(settings.article["min_words"])
     human = np.array([d.table.startswith("human/") for d in fitted.encoded])
     long_enough = np.array([d.words >= min_words for d in fitted.encoded])
-    gate = upper_quantile(fitted.cross_fitted[human & long_enough], rules["examined_human_share"])
+    gate_model, gate_odds = fit_gate(fitted, settings)
+    gate = upper_quantile(gate_odds[human & long_enough], rules["examined_human_share"])
     new = unseen(fitted, documents, examiner_settings) & long_enough
-    examined = examine(
-        fitted, texts, np.flatnonzero(new & (fitted.cross_fitted >= gate)), examiner, int(rules["most_segments"])
-    )
+    wanted = np.flatnonzero(new & (gate_odds >= gate))
+    examined = examine(fitted, gate_odds, texts, wanted, examiner, int(rules["most_segments"]))
     encoded = fitted.encoded
     tables = [encoded[r].table for r in examined.rows]
     groups = [encoded[r].group for r in examined.rows]
@@ -240,26 +334,16 @@ def fit_join(
     log.info("gate %.3f: %d of %d unseen texts examined", gate, len(spun), new.sum())
     weights = article_weights(tables, spun, population, settings)
     people = new & human
-    first_look = fit_logistic(examined.first, spun, weights, rules["penalty"])
-    first_odds = cross_fit(examined.first, spun, weights, groups, settings)
-    # What the screen clears is below whatever the examiner says.
-    looked = np.full(len(encoded), -np.inf)
-    looked[examined.rows] = first_odds
-    first_gate = upper_quantile(looked[people], rules["read_on_human_share"])
-    segments = np.bincount(examined.segment_text, minlength=len(spun))
-    read_on = (first_odds >= first_gate) | (segments == 1)
-    log.info("first look %.3f: %d of them read on", first_gate, read_on.sum())
-    held_out = np.full(len(spun), -np.inf)
-    held_out[read_on] = cross_fit(
-        examined.features[read_on], spun[read_on], weights[read_on], [groups[i] for i in np.flatnonzero(read_on)],
-        settings,
-    )  # fmt: skip
-    article = fit_logistic(examined.features[read_on], spun[read_on], weights[read_on], rules["penalty"])
+    single = np.bincount(examined.segment_text, minlength=len(spun)) == 1
+    looks = fit_looks(
+        examined.first, examined.features, single, spun, weights, groups, human[examined.rows], people.sum(), settings
+    )
+    log.info("first look %.3f: %d of them read on", looks.read_on, (~looks.cleared).sum())
 
     log_odds = np.full(len(encoded), -np.inf)
     # Below all that was read, in this order: what the first look cleared, what the screen cleared.
-    log_odds[new] = fitted.cross_fitted[new] - 200.0
-    log_odds[examined.rows] = np.where(read_on, held_out, first_odds - 100.0)
+    log_odds[new] = gate_odds[new] - 200.0
+    log_odds[examined.rows] = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)
     points, details = thresholds(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
     )
@@ -267,7 +351,7 @@ def fit_join(
     cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what the screen clears is below every threshold
     if held_out_scores:
         shown = np.where(log_odds < -50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)  # 50: half the way down
-        shown[examined.rows[~read_on]] = np.minimum(first_odds[~read_on], cleared)
+        shown[examined.rows[looks.cleared]] = np.minimum(looks.log_odds[looks.cleared], cleared)
         real = new & ~np.isin([d.id for d in encoded], [d.id for d in fitted.simulated])
         both = {"ours": shown[real], "screen": fitted.cross_fitted[real]}
         _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(real)], both)
@@ -279,7 +363,7 @@ def fit_join(
     )
     measured = {
         **measured,
-        "gate": _share_table(encoded, new, fitted.cross_fitted >= gate),
+        "gate": _share_table(encoded, new, gate_odds >= gate),
         "read_on": _share_table(encoded, new, log_odds > -50.0),
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_examined": round(accuracy, 4),
@@ -288,11 +372,11 @@ def fit_join(
     config["operating_points"] = points
     config["evidence"] = dict(settings.evidence)
     config["join"] = {
-        "gate": gate,
-        "first_look": {"gate": first_gate, "article": first_look.to_config()},
+        "gate": {"log_odds": gate, "article": gate_model.to_config()},
+        "first_look": {"log_odds": looks.read_on, "article": looks.first_look.to_config()},
         "cleared": cleared,
         "most_segments": int(rules["most_segments"]),
-        "article": article.to_config(),
+        "article": looks.article.to_config(),
         "segment": segment,
         "kind_scale": scale,
     }

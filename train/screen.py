@@ -28,6 +28,7 @@ from detector.segment import prepare
 from detector.words import BOUNDARY, Tokens, Vocabulary
 from train.associations import PairCounts
 from train.corpora import Document, default_data_dir, originals_of, stable_share
+from train.kinds import KindModel, fit_kinds
 from train.recipe import read_documents, read_recipe
 from train.simulation import simulate
 
@@ -52,6 +53,7 @@ class Settings:
     simulation: Mapping[str, Any]
     association: Mapping[str, int]
     article: Mapping[str, float]
+    gate: Mapping[str, float]
     evidence: Mapping[str, float]
     join: Mapping[str, float]
 
@@ -62,7 +64,7 @@ class Settings:
         Raises:
             InputError: a key is unknown or missing.
         """
-        return cls(**read_recipe(path, DEFAULT_RECIPE, ("mass", "documents")))
+        return cls(**read_recipe(path, DEFAULT_RECIPE, ("mass", "gate", "documents")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +305,8 @@ def fit_article_model(features: Floats, labels: NDArray[np.bool_], weights: Floa
 class FittedScreen:
     """Everything that scoring an article takes, and the cross-fitted scores of the training documents.
 
-    `cross_fitted`: log odds of `encoded`, shape (documents,); `segment_logits`, `segment_owner`: shape (segments,), the
+    `features`: of the article model, shape (documents, features), and `cross_fitted`: log odds of `encoded`, shape
+    (documents,), both from cross-fitted segments; `segment_logits`, `segment_owner`: shape (segments,), the
     cross-fitted log odds of each segment and the index of its document. `simulated`: those of the documents that were
     made by simulated spinners, and what they were made from.
     """
@@ -311,7 +314,9 @@ class FittedScreen:
     screen: Screen
     counts: PairCounts
     article: ArticleModel
+    kinds: KindModel
     encoded: list[Encoded]
+    features: Floats
     cross_fitted: Floats
     segment_logits: Floats
     segment_owner: NDArray[np.int64]
@@ -327,18 +332,27 @@ class FittedScreen:
         """What the model keeps of the counts."""
         return self.counts.table
 
+    def read(self, text: str) -> tuple[Floats, Floats] | None:
+        """Return the gate's features of a new text and the log odds of its segments; None for a text without words.
+
+        The features: shape (len(GATE_NAMES),), the first ones are the article model's.
+        """
+        document = encode("", "", "original", "", text)
+        if not document.ends:
+            return None
+        ids = word_ids(document, self.vocabulary)
+        ngrams = find_ngrams(ids, list(document.ends))
+        logits = self.screen.logits(ngrams)
+        _, associations = self.association.adjacent(ids)
+        own = features_of(document, ids, logits, associations, self.association)
+        return np.concatenate([own, self.kinds.log_odds(ngrams, segment_words(document))]), logits
+
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Return the log odds of spinning of each text; a text without words gets -inf."""
         result = np.full(len(texts), -np.inf)
         for number, text in enumerate(texts):
-            document = encode("", "", "original", "", text)
-            if document.ends:
-                ids = word_ids(document, self.vocabulary)
-                logits = self.screen.logits(find_ngrams(ids, list(document.ends)))
-                _, associations = self.association.adjacent(ids)
-                result[number] = self.article.log_odds(
-                    features_of(document, ids, logits, associations, self.association)
-                )
+            if found := self.read(text):
+                result[number] = self.article.log_odds(found[0][: len(FEATURE_NAMES)])
         return result
 
 
@@ -383,7 +397,11 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
         features[number] = features_of(document, ids, own, counts.adjacent(ids, document.group)[1], counts.table)
     masses = sample_weights(encoded, np.arange(len(encoded)), settings, whole_articles=True)
     article = fit_article_model(features, spun, masses, settings)
-    return FittedScreen(screen, counts, article, encoded, article.log_odds(features), logits, owner, simulated)
+    kinds = fit_kinds(encoded, vocabulary, fold, settings)
+    log.info("kinds: balanced accuracy %.3f, cross-fitted; scale %.3f", kinds.accuracy, kinds.scale)
+    return FittedScreen(
+        screen, counts, article, kinds, encoded, features, article.log_odds(features), logits, owner, simulated
+    )
 
 
 @dataclass(frozen=True)
