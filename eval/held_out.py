@@ -70,13 +70,14 @@ def training_of_shipped(
     from train.examiner import Settings as ExaminerSettings
     from train.examiner import training_documents
     from train.package_texts import with_package_texts
+    from train.recipe import is_reserved
     from train.screen import inner_fold
 
     recipes: dict[str, Any] = model.manifest.get("training", {})
     if "examiner" not in recipes:
         return None
     documents, _ = without_duplicates(load_documents(data), data)
-    documents = [d for d in documents if not d.licence_nc]
+    documents = [d for d in documents if not d.licence_nc and not is_reserved(d)]
     documents = with_package_texts(documents, recipes["recipe"]["documents"])
     examiner = ExaminerSettings(**recipes["examiner"])
     seen = {d.id for d in training_documents(documents, examiner)}
