@@ -49,8 +49,11 @@ def small(**changes: object) -> Settings:
         "llm_presets": ["dictionary"],
         "rate_factors": [0.5, 1.0],
     }
+    teacher = {**recipe.teacher, "steps": 0}
     optimiser = {**recipe.optimiser, "steps": 6, "averaged_runs": [], "batch": 4, "save_every": 3}
-    return replace(recipe, max_tokens=48, documents={}, simulation=simulation, optimiser=optimiser, **changes)
+    return replace(
+        recipe, max_tokens=48, documents={}, simulation=simulation, teacher=teacher, optimiser=optimiser, **changes
+    )
 
 
 def spun_sentence() -> Labelled:
@@ -216,6 +219,26 @@ def test_a_tiny_examiner_is_trained_saved_and_read_again(encoder: Path, tmp_path
     for one, other in zip(score_windows(model, windows), score_windows(again, windows), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)  # bfloat16, and another order of sums in the fused attention
     assert torch.isfinite(torch.from_numpy(score_windows(again, windows)[1])).all()
+
+
+@needs_torch
+def test_a_teacher_is_trained_first_and_its_answers_are_learned(encoder: Path, tmp_path: Path) -> None:
+    from train.examiner import fit
+    from train.examiner_model import ExaminerModel
+
+    made = tiny()
+    settings = small(encoder=str(encoder), layers=1)
+    settings = replace(settings, teacher={"layers": 2, "steps": 5, "weight": 1.0})
+    fit(made.documents, made.fitted.counts, settings, made.data, tmp_path / "taught")
+    teacher = ExaminerModel.from_pretrained(tmp_path / "taught" / "teacher")
+    assert len(teacher.encoder.encoder.layer) == 2
+    assert len(ExaminerModel.from_pretrained(tmp_path / "taught").encoder.encoder.layer) == 1
+    last = json.loads((tmp_path / "taught" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last["teacher"] > 0
+    plain = replace(settings, teacher={**settings.teacher, "steps": 0})
+    alone = fit(made.documents, made.fitted.counts, plain, made.data, tmp_path / "alone").state_dict()
+    taught = ExaminerModel.from_pretrained(tmp_path / "taught").state_dict()
+    assert any((alone[name] != taught[name]).any() for name in alone)
 
 
 @needs_torch

@@ -64,6 +64,7 @@ class Settings:
     sides: Mapping[str, float]
     mass: Mapping[str, float]
     loss: Mapping[str, float]
+    teacher: Mapping[str, Any]
     optimiser: Mapping[str, Any]
 
     @classmethod
@@ -288,8 +289,9 @@ def fit(
 
     `counts`: those of the screen that it is to be joined to (`train.screen.count_pairs`).
 
-    With `averaged_runs` in the recipe there are further runs, which start from the same weights and draw other windows;
-    the weights of all are averaged (model soups, Wortsman et al. 2022). Each has a folder in `out`: `run-0`, ...
+    A teacher comes first, if the recipe has one, and its answers are learned beside the labels (see `teacher_loss`);
+    its folder in `out` is `teacher`. With `averaged_runs` there are further runs, which start from the same weights and
+    draw other windows; the weights of all are averaged (model soups, Wortsman et al. 2022), each in a folder `run-0` ...
     """
     import torch
     from transformers.utils import logging as transformers_logging
@@ -303,23 +305,35 @@ def fit(
     tokenizer.save(str(out / "tokenizer.json"))
     (out / "recipe.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     windows: Windows | None = None
-    runs = (settings.optimiser["steps"], *settings.optimiser.get("averaged_runs", ()))
-    models: list[ExaminerModel] = []
-    for number, steps in enumerate(runs):
-        own = out / f"run-{number}" if len(runs) > 1 else out
+
+    def trained(own: Path, layers: int, steps: int, seed: int, teacher: ExaminerModel | None = None) -> ExaminerModel:
+        nonlocal windows
         if resume and (own / "model.safetensors").exists():
             log.info("%s is there already", own)
-            models.append(ExaminerModel.from_pretrained(own))
-            continue
+            return ExaminerModel.from_pretrained(own)
         if windows is None:
             windows = make_windows(training_documents(documents, settings), counts, settings, data, tokenizer)
             log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
         torch.manual_seed(settings.seed)
-        model = ExaminerModel.from_encoder(folder, settings.layers)
+        model: ExaminerModel = ExaminerModel.from_encoder(folder, layers)
         model.config.association_digest = counts.table.digest()
-        run = replace(settings, seed=settings.seed + number, optimiser={**settings.optimiser, "steps": steps})
-        train(windows, model, run, own, resume=resume)
-        models.append(model)
+        run = replace(settings, seed=seed, optimiser={**settings.optimiser, "steps": steps})
+        teach = teacher_loss(teacher, settings.teacher["weight"]) if teacher else None
+        train(windows, model, run, own, resume=resume, teach=teach)
+        return model
+
+    teacher = None
+    if settings.teacher["steps"]:
+        # Another seed, so that it has drawn other windows than those that it answers for.
+        own = out / "teacher"
+        teacher = trained(own, settings.teacher["layers"], settings.teacher["steps"], settings.seed - 1).eval()
+    runs = (settings.optimiser["steps"], *settings.optimiser.get("averaged_runs", ()))
+    models = [
+        trained(
+            out / f"run-{number}" if len(runs) > 1 else out, settings.layers, steps, settings.seed + number, teacher
+        )
+        for number, steps in enumerate(runs)
+    ]
     if len(models) > 1:
         average(models).save_pretrained(out)
     return models[0]
