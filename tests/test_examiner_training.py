@@ -49,11 +49,9 @@ def small(**changes: object) -> Settings:
         "llm_presets": ["dictionary"],
         "rate_factors": [0.5, 1.0],
     }
-    teacher = {**recipe.teacher, "steps": 0}
     optimiser = {**recipe.optimiser, "steps": 6, "averaged_runs": [], "batch": 4, "save_every": 3}
-    return replace(
-        recipe, max_tokens=48, documents={}, simulation=simulation, teacher=teacher, optimiser=optimiser, **changes
-    )
+    given = {"simulation": simulation, "teacher": {**recipe.teacher, "steps": 0}, "optimiser": optimiser, **changes}
+    return replace(recipe, max_tokens=48, documents={}, **given)
 
 
 def spun_sentence() -> Labelled:

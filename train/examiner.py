@@ -290,8 +290,9 @@ def fit(
     `counts`: those of the screen that it is to be joined to (`train.screen.count_pairs`).
 
     A teacher comes first, if the recipe has one, and its answers are learned beside the labels (see `teacher_loss`);
-    its folder in `out` is `teacher`. With `averaged_runs` there are further runs, which start from the same weights and
-    draw other windows; the weights of all are averaged (model soups, Wortsman et al. 2022), each in a folder `run-0` ...
+    its folder in `out` is `teacher`. With `averaged_runs` there are further runs, which start from the same weights
+    and draw other windows; the weights of all are averaged (model soups, Wortsman et al. 2022). Their folders: `run-0`
+    and so on.
     """
     import torch
     from transformers.utils import logging as transformers_logging
@@ -310,7 +311,8 @@ def fit(
         nonlocal windows
         if resume and (own / "model.safetensors").exists():
             log.info("%s is there already", own)
-            return ExaminerModel.from_pretrained(own)
+            kept: ExaminerModel = ExaminerModel.from_pretrained(own)
+            return kept
         if windows is None:
             windows = make_windows(training_documents(documents, settings), counts, settings, data, tokenizer)
             log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
