@@ -221,6 +221,8 @@ def test_a_tiny_examiner_is_trained_saved_and_read_again(encoder: Path, tmp_path
 
 @needs_torch
 def test_a_teacher_is_trained_first_and_its_answers_are_learned(encoder: Path, tmp_path: Path) -> None:
+    import torch
+
     from train.examiner import fit
     from train.examiner_model import ExaminerModel
 
@@ -233,6 +235,9 @@ def test_a_teacher_is_trained_first_and_its_answers_are_learned(encoder: Path, t
     assert len(ExaminerModel.from_pretrained(tmp_path / "taught").encoder.encoder.layer) == 1
     last = json.loads((tmp_path / "taught" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert last["teacher"] > 0
+    begun = teacher.with_fewer_layers(1)
+    for name, weights in begun.state_dict().items():
+        torch.testing.assert_close(weights, teacher.state_dict()[name])  # of one layer: the first
     plain = replace(settings, teacher={**settings.teacher, "steps": 0})
     alone = fit(made.documents, made.fitted.counts, plain, made.data, tmp_path / "alone").state_dict()
     taught = ExaminerModel.from_pretrained(tmp_path / "taught").state_dict()

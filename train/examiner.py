@@ -265,7 +265,7 @@ def teacher_loss(teacher: ExaminerModel, weight: float = 1.0) -> Callable[[Any, 
 
     def loss(output: Any, ids: Any, mask: Any, levels: Any) -> Any:
         with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
-            wanted = teacher(ids, mask, levels)
+            wanted = teacher.to(ids.device)(ids, mask, levels)
         real = mask == 1
         token = functional.binary_cross_entropy_with_logits(
             output.token_logits.float()[real], torch.sigmoid(wanted.token_logits.float()[real])
@@ -289,10 +289,10 @@ def fit(
 
     `counts`: those of the screen that it is to be joined to (`train.screen.count_pairs`).
 
-    A teacher comes first, if the recipe has one, and its answers are learned beside the labels (see `teacher_loss`);
-    its folder in `out` is `teacher`. With `averaged_runs` there are further runs, which start from the same weights
-    and draw other windows; the weights of all are averaged (model soups, Wortsman et al. 2022). Their folders: `run-0`
-    and so on.
+    A teacher comes first, if the recipe has one; the examiner begins as some of its layers and learns its answers
+    beside the labels (see `teacher_loss`). Its folder in `out` is `teacher`. With `averaged_runs` there are further
+    runs, which start from the same weights and draw other windows; the weights of all are averaged (model soups,
+    Wortsman et al. 2022). Their folders: `run-0` and so on.
     """
     import torch
     from transformers.utils import logging as transformers_logging
@@ -317,7 +317,7 @@ def fit(
             windows = make_windows(training_documents(documents, settings), counts, settings, data, tokenizer)
             log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
         torch.manual_seed(settings.seed)
-        model: ExaminerModel = ExaminerModel.from_encoder(folder, layers)
+        model = teacher.with_fewer_layers(layers) if teacher else ExaminerModel.from_encoder(folder, layers)
         model.config.association_digest = counts.table.digest()
         run = replace(settings, seed=seed, optimiser={**settings.optimiser, "steps": steps})
         teach = teacher_loss(teacher, settings.teacher["weight"]) if teacher else None
@@ -326,13 +326,18 @@ def fit(
 
     teacher = None
     if settings.teacher["steps"]:
-        # Another seed, so that it has drawn other windows than those that it answers for.
         own = out / "teacher"
-        teacher = trained(own, settings.teacher["layers"], settings.teacher["steps"], settings.seed - 1).eval()
+        teacher = trained(own, settings.teacher["layers"], settings.teacher["steps"], settings.seed).eval()
+    first_seed = settings.seed + (teacher is not None)
     runs = (settings.optimiser["steps"], *settings.optimiser.get("averaged_runs", ()))
     models = [
         trained(
-            out / f"run-{number}" if len(runs) > 1 else out, settings.layers, steps, settings.seed + number, teacher
+            # Each run draws other windows, and others than the teacher drew that it answers for.
+            out / f"run-{number}" if len(runs) > 1 else out,
+            settings.layers,
+            steps,
+            first_seed + number,
+            teacher,
         )
         for number, steps in enumerate(runs)
     ]
