@@ -252,13 +252,15 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
     )
     torch.manual_seed(own.seed)
     kind = CaseModel if variant.case else ExaminerModel
-    model = kind.from_encoder(encoder_folder(own.encoder), variant.layers or sizes.layers)
+    layers = variant.layers or sizes.layers
+    model = kind.from_encoder(encoder_folder(own.encoder), layers)
     teach = None
     if variant.teacher:
         folder = cache / variant.teacher
         if not (folder / "model.safetensors").exists():
             raise InputError(f"{variant.name}: no {folder}; run the variant {variant.teacher} first")
-        teach = teacher_loss(ExaminerModel.from_pretrained(folder).eval())
+        teacher = ExaminerModel.from_pretrained(folder).eval()
+        model, teach = teacher.with_fewer_layers(layers), teacher_loss(teacher)
     log.info("%s: %d windows to draw from, %d to judge", variant.name, len(windows), len(judged))
     started = time.monotonic()
     train(windows, model, own, cache / variant.name, teach=teach)

@@ -59,8 +59,8 @@ class Variant:
     `leave_out`: simulators by the beginning of their names. `leave_out_tables`: likewise, of real texts. `rates`:
     change rates to draw from. `real`: the tool family held out while all other real output is trained on; "" trains on
     none. `unlabelled`: weight of the multiple-instance loss. `halves`: windows cut in two. `case`: case of pieces as a
-    further embedding. `no_levels`: nothing is told of how well words go together. `teacher`: variant whose soft answers
-    are learned beside the labels. `against`: the variant that it is compared with.
+    further embedding. `no_levels`: nothing is told of how well words go together. `teacher`: variant as some of whose
+    layers it begins and whose answers it learns beside the labels. `against`: the variant that it is compared with.
     """
 
     name: str
@@ -121,6 +121,8 @@ def read_variants(path: Path | None = None) -> tuple[Sizes, list[Variant]]:
         before = {v.name for v in variants} | {"", name if name == "base" else ""}
         if missing := sorted({variant.against, variant.teacher} - before):
             raise InputError(f"{path}: [variants.{name}] names {', '.join(missing)}, which stands not before it")
+        if variant.case and variant.teacher:
+            raise InputError(f"{path}: [variants.{name}] a teacher without case cannot teach one with it")
         variants.append(variant)
     return Sizes(**raw["sizes"]), variants
 
