@@ -189,15 +189,19 @@ def experiments(
 
 
 @click.command()
+@data_option
 @model_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
-@click.option("--most", type=click.IntRange(1), default=200, help="Passages of each kind, chosen by the seed.")
+@click.option("--most", type=click.IntRange(1), default=200, help="Passages of each package, chosen by the seed.")
 @click.option("--seed", type=int, default=SEED)
-def unfamiliar(model: str | None, out: Path | None, most: int, seed: int) -> None:
-    """Count false alarms on human prose from other sources: Bibles, law, documentation, out of installed packages."""
+def unfamiliar(data: Path | None, model: str | None, out: Path | None, most: int, seed: int) -> None:
+    """Count false alarms on human prose that no model has: texts kept out of the tables, Bibles, law, documentation."""
     from eval import unfamiliar as prose
 
-    result = prose.measure(model, most, seed)
+    folder = data or default_data_dir()
+    if not folder.is_dir():
+        click.echo(f"No tables at {folder}: only prose of packages is measured.", err=True)
+    result = prose.measure(model, most, seed, tables=prose.kept_out(folder) if folder.is_dir() else None)
     folder = out or REPORTS / str(result["model"]).split("@")[0]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "unfamiliar.md"

@@ -2,7 +2,9 @@
 
 import json
 import platform
+from random import Random
 
+import pandas
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from eval import unfamiliar
 from eval.__main__ import main
+from tests.tiny_model import article
 from train.corpora import ROOT
+from train.recipe import RESERVED_TABLES, read_documents
 
 BIBLE = '''"""Made by hand."""
 
@@ -60,12 +64,32 @@ def test_passages_keep_the_words_in_order_and_reach_their_length(paragraphs, wor
 def test_report_counts_what_was_flagged_and_names_what_is_missing(tmp_path, monkeypatch):
     absent = unfamiliar.Source("Absent", "not-there", "nothing", lambda: None)
     monkeypatch.setattr(unfamiliar, "SOURCES", (source("python"), absent))
-    done = CliRunner().invoke(main, ["unfamiliar", "--out", str(tmp_path), "--most", "4"])
+    absent_tables = ["--data", str(tmp_path / "no-tables")]
+    done = CliRunner().invoke(main, ["unfamiliar", "--out", str(tmp_path), "--most", "4", *absent_tables])
     assert done.exit_code == 0, done.output
+    assert "No tables at" in done.output
     report = (tmp_path / "unfamiliar.md").read_text()
     version = platform.python_version()
     assert f"| Python language reference | `python {version}`, technical, of the running Python | 4 |" in report
     assert "Not installed, so not measured: Absent (`pip install not-there`)." in report
+    assert "Kept out" not in report
+
+
+def test_texts_kept_out_of_the_tables_are_reserved_news_and_what_may_only_be_evaluated(tmp_path):
+    (tmp_path / "human").mkdir()
+    names = (RESERVED_TABLES[2], "human/learner_essays", "human/bbc_2004")
+    for name in names:
+        rng = Random(name)
+        rows = [{"id": f"{name}/{i}", "text": article(rng), "title": f"{name} {i}"} for i in range(60)]
+        pandas.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet")
+    found = unfamiliar.kept_out(tmp_path)
+    assert list(found) == ["human/learner_essays", RESERVED_TABLES[2]]
+    assert len(found["human/learner_essays"]) == 60
+    trained_on = {d.text for d in read_documents(tmp_path, ()) if not d.licence_nc}
+    assert 0 < len(found[RESERVED_TABLES[2]]) < 60
+    assert not trained_on & {text for texts in found.values() for text in texts}
+    report = unfamiliar.to_markdown(unfamiliar.measure(None, 1, 0, [], found))
+    assert "| human/learner_essays | essays of learners | 60 | " in report
 
 
 def test_a_spun_text_among_them_is_counted():
