@@ -34,8 +34,9 @@ TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensiti
 
 SMALL_SETS = "small sets"
 """Name under which sets with too few texts for a threshold of their own stand together."""
-_HUMAN_SETS_ALLOWED = 2.0
-"""A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average."""
+_HUMAN_SETS_ALLOWED: Mapping[str, float] = {"strict": 2.0, "balanced": 1.5, "sensitive": 2.0}
+"""A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average. The
+default has less slack, since it accuses in the name of people who chose nothing."""
 _SMALLEST_SET = 150
 """Texts of a set below which its own rate is too uncertain to set a threshold by."""
 
@@ -224,8 +225,8 @@ def thresholds(
                 even[tables == name] = 1.0 / size
             candidates["even"] = upper_quantile(scores[even > 0], rate, even[even > 0])
         for name, size in zip(names, sizes, strict=True):
-            if size * _HUMAN_SETS_ALLOWED * rate >= 1.0:
-                candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED * rate)
+            if size * _HUMAN_SETS_ALLOWED[point] * rate >= 1.0:
+                candidates[str(name)] = upper_quantile(scores[tables == name], _HUMAN_SETS_ALLOWED[point] * rate)
         decisive = max(candidates, key=lambda k: candidates[k])
         # The detector rounds probabilities to six places: the threshold is the next one above what may not be flagged.
         allowed = round(float(1.0 / (1.0 + np.exp(-candidates[decisive]))), 6)
