@@ -171,11 +171,11 @@ def find_phrases(
         if evidence[a:b].mean() >= settings.extend:
             inside[a:b] = True
     # One function word between two phrases joins them ("truce was concurred").
-    gap = np.zeros_like(inside)
-    gap[1:-1] = inside[:-2] & inside[2:] & function_words[1:-1] & ~breaks[1:-1]
-    inside |= gap
+    inside |= _between(inside) & function_words & ~breaks
     seeds = inside & (evidence >= settings.start)
     inside = _complete(inside, seeds, evidence, content, rare & content, breaks)
+    # So does one word that is half suspicious itself.
+    inside |= _between(inside) & content & (evidence >= 0.5 * settings.extend)
     phrases = []
     whole = evidence + 10.0 * in_known  # 10: a cut never falls within a known phrase
     edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
@@ -190,6 +190,13 @@ def find_phrases(
             total = float(np.maximum(evidence[a:b], 0.0).sum())
             phrases.append(Phrase(a, b, 1.0 - math.exp(-total / settings.scale)))
     return phrases
+
+
+def _between(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the tokens that have one inside on either hand."""
+    result = np.zeros_like(inside)
+    result[1:-1] = inside[:-2] & inside[2:]
+    return result
 
 
 _NOTHING_AGAINST = -0.3

@@ -89,7 +89,8 @@ class Tokens:
     sentence_end: NDArray[np.bool_]
 
 
-def _tokenise_block(codes: NDArray[Any], offset: int, excluded: Sequence[tuple[int, int]]) -> Tokens:
+def _kinds_and_lows(codes: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    """Return the kind of each character, and what it counts as in a hash: its lower case and one more."""
     kinds, lows = _tables()
     if codes.dtype != np.uint8 and len(codes) and codes.max() >= _TABLE:
         # CJK counts as letters (so it becomes unknown words), emoji and symbols as nothing.
@@ -99,6 +100,11 @@ def _tokenise_block(codes: NDArray[Any], offset: int, excluded: Sequence[tuple[i
         kind[small], low[small] = kinds[codes[small]], lows[codes[small]]
     else:
         kind, low = kinds.take(codes), lows.take(codes)
+    return kind, low
+
+
+def _tokenise_block(codes: NDArray[Any], offset: int, excluded: Sequence[tuple[int, int]]) -> Tokens:
+    kind, low = _kinds_and_lows(codes)
     # The ranges are in order: only those that touch this block are looked at.
     first_range = bisect_right(excluded, offset, key=lambda r: r[1])
     last_range = bisect_left(excluded, offset + len(codes), key=lambda r: r[0])
@@ -179,11 +185,13 @@ def tokenise(text: str, excluded: Sequence[tuple[int, int]] = ()) -> Tokens:
     while start < len(codes):
         end = min(start + _BLOCK, len(codes))
         if end < len(codes):
-            # Cut before a word, so that neither a word nor a blank line is cut, unless it is endless.
-            space = codes[end - _LONGEST_WORD : end] <= 32
-            begins = np.flatnonzero(space[:-1] & ~space[1:])
+            # Cut before a word, so that neither a word nor a blank line is cut, unless it is endless; before a mark
+            # only where there is no word, since the line's end behind the mark belongs to the word before it.
+            last = codes[end - _LONGEST_WORD : end]
+            begins = np.flatnonzero((last[:-1] <= 32) & (last[1:] > 32))
+            words = begins[np.isin(_kinds_and_lows(last[begins + 1])[0], (_LETTER, _DIGIT, _AT))]
             if len(begins):
-                end = end - _LONGEST_WORD + int(begins[-1]) + 1
+                end = end - _LONGEST_WORD + int((words if len(words) else begins)[-1]) + 1
         part = _tokenise_block(codes[start:end], start, excluded)
         for name, column in columns.items():
             column.append(getattr(part, name))

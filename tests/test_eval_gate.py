@@ -107,7 +107,7 @@ def test_a_model_that_only_grows_slower_and_larger_fails(tmp_path):
     """Every article examined, and two megabytes that nothing reads."""
 
     def burden(folder, config):
-        config["join"]["gate"] = -1e9
+        config["join"]["gate"]["log_odds"] = config["join"]["first_look"]["log_odds"] = -1e9
         (folder / "ballast.bin").write_bytes(b"0" * 2_000_000)
 
     path = tmp_path / "floors.json"

@@ -165,6 +165,8 @@ def test_equal_words_have_equal_hashes_wherever_they_stand_and_others_do_not():
 
 
 @given(prose, st.integers(16, 60))
+@example("333333 3333333 ,\n", 16)  # the line's end belongs to the number before the comma
+@example("333333 33333333’\n", 16)
 @settings(max_examples=150)
 def test_blocks_give_the_same_tokens_as_the_whole_text(text, size):
     # Words and gaps of these texts are shorter than the stretch in which a cut is looked for.
