@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from detector.errors import ModelError
 from detector.results import KINDS
-from detector.runtime import import_onnxruntime
+from detector.runtime import import_onnxruntime, was_interrupted
 from detector.store import ModelFolder
 from detector.words import Tokens
 
@@ -232,6 +232,8 @@ class _Loaded:
             if first is None or last is None:
                 raise ValueError(f"{vocabulary.name}: expected the pieces [CLS] and [SEP]")
         except Exception as error:  # both libraries raise bare Exceptions and types of their own
+            if was_interrupted(error):
+                raise KeyboardInterrupt from error
             raise ModelError(
                 f"model {folder.path}: the examiner cannot be loaded: {type(error).__name__}: {error}; install the "
                 "version of detect-spin that the model was made for or reinstall detect-spin"

@@ -30,3 +30,12 @@ def import_onnxruntime() -> ModuleType:
 
     onnxruntime.disable_telemetry_events()  # for a program that had imported it before
     return sys.modules["onnxruntime"]
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Return whether an error came from Ctrl-C: a module in C turns one that comes while it loads into ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -109,8 +109,11 @@ def _score_file(path: str, model: str | None) -> Json:
 def _fresh(function: Callable[..., Json], calls: Sequence[tuple[Any, ...]]) -> list[Json]:
     """Return the results of the calls, each run at the same time in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(calls), mp_context=context) as pool:
-        return [f.result() for f in [pool.submit(function, *call) for call in calls]]
+    with contextlib.ExitStack() as stack:
+        # A pool for each: in one pool the first process to be up may take two calls.
+        pools = [stack.enter_context(ProcessPoolExecutor(1, mp_context=context)) for _ in calls]
+        started = [pool.submit(function, *call) for pool, call in zip(pools, calls, strict=True)]
+        return [future.result() for future in started]
 
 
 def measure_throughput(texts: Sequence[str], model: str | None, processes: int) -> Json:

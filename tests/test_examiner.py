@@ -356,6 +356,20 @@ def test_broken_parts_are_named(tmp_path, changes):
         examiner.examine(TEXT, [(0, 10)], NOTHING)
 
 
+def test_ctrl_c_while_the_runtime_is_imported_is_no_broken_model(folder, monkeypatch):
+    """As pybind11 does it: a KeyboardInterrupt during a module's initialisation becomes the cause of an ImportError."""
+
+    def interrupted(*arguments):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr("detector.examiner._session", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Examiner(folder, threads=1).examine(TEXT, [(0, len(TEXT))], NOTHING)
+
+
 def test_a_network_with_other_outputs_is_refused(tmp_path):
     onnx = pytest.importorskip("onnx")
     network = onnx.load(TINY / "examiner.onnx")
