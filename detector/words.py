@@ -90,7 +90,7 @@ class Tokens:
 
 
 def _kinds_and_lows(codes: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-    """Return the kind of each character, and what it counts as in a hash: its lower case and one more."""
+    """Return the kind of each character, and the number that stands for it in a hash: its lower case, plus one."""
     kinds, lows = _tables()
     if codes.dtype != np.uint8 and len(codes) and codes.max() >= _TABLE:
         # CJK counts as letters (so it becomes unknown words), emoji and symbols as nothing.

@@ -198,10 +198,10 @@ def unfamiliar(data: Path | None, model: str | None, out: Path | None, most: int
     """Count false alarms on human prose that no model has: texts kept out of the tables, Bibles, law, documentation."""
     from eval import unfamiliar as prose
 
-    folder = data or default_data_dir()
-    if not folder.is_dir():
-        click.echo(f"No tables at {folder}: only prose of packages is measured.", err=True)
-    result = prose.measure(model, most, seed, tables=prose.kept_out(folder) if folder.is_dir() else None)
+    tables = data or default_data_dir()
+    if not tables.is_dir():
+        click.echo(f"No tables at {tables}: only prose of packages is measured.", err=True)
+    result = prose.measure(model, most, seed, tables=prose.kept_out(tables) if tables.is_dir() else None)
     folder = out or REPORTS / str(result["model"]).split("@")[0]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "unfamiliar.md"

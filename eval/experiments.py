@@ -253,7 +253,6 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
     torch.manual_seed(own.seed)
     kind = CaseModel if variant.case else ExaminerModel
     layers = variant.layers or sizes.layers
-    model = kind.from_encoder(encoder_folder(own.encoder), layers)
     teach = None
     if variant.teacher:
         folder = cache / variant.teacher
@@ -261,6 +260,8 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
             raise InputError(f"{variant.name}: no {folder}; run the variant {variant.teacher} first")
         teacher = ExaminerModel.from_pretrained(folder).eval()
         model, teach = teacher.with_fewer_layers(layers), teacher_loss(teacher)
+    else:
+        model = kind.from_encoder(encoder_folder(own.encoder), layers)
     log.info("%s: %d windows to draw from, %d to judge", variant.name, len(windows), len(judged))
     started = time.monotonic()
     train(windows, model, own, cache / variant.name, teach=teach)

@@ -30,7 +30,7 @@ from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
 from train.export import thresholds, upper_quantile
-from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks
+from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared
 from train.screen import SPUN, FittedScreen, fit, simulated_documents
 from train.screen import Settings as ScreenSettings
 from train.simulation import imitates_only
@@ -50,7 +50,7 @@ ROUNDS: Mapping[str, tuple[str, str, int]] = {
 
 @dataclass(frozen=True)
 class Read:
-    """What both models say of a held-out text; None where it has no words.
+    """What both models say of a held-out text.
 
     `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, of the segment looked at
     first and of all; `single`: whether that is the same.
@@ -66,9 +66,9 @@ class Read:
 class Scored:
     """The held-out texts of a round.
 
-    `rows` index the documents, the first `pool` of them human ones; `read`: what was said of them. `gates`: the log
-    odds of the gate by the share of human texts let through. `simulated`: simulated spinning of some of the human ones,
-    by spinners that imitate no tool left out, and `read_simulated`: what was said of it.
+    `rows` index the documents, the first `pool` of them human ones; `read`: what was said of them, None of one without
+    words. `gates`: the log odds of the gate by the share of human texts let through. `simulated`: simulated spinning of
+    some of the human ones, by spinners that imitate no tool left out, and `read_simulated`: what was said of it.
     """
 
     rows: list[int]
@@ -263,8 +263,7 @@ def join_round(
         np.concatenate([ranked[human], [r.odds[1] - 200.0 for _, r in stopped]]),
         SMALLEST_SET,
     )
-    lowest = min(points.values())
-    cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what is cleared is below every threshold
+    cleared = highest_cleared(points)
     own = scored[name]
     result = np.full(len(own.rows), -np.inf)
     for k, one in enumerate(own.read):

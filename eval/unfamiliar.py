@@ -25,6 +25,7 @@ from typing import Any
 from detector import SpinDetector
 from detector.results import SpinResult
 from eval.metrics import signature, wilson_interval
+from train.recipe import RESERVED_TABLES, is_reserved
 
 Json = dict[str, Any]
 WORDS = 350
@@ -148,11 +149,11 @@ def passages(paragraphs: Iterable[str], words: int = WORDS) -> list[str]:
 
 def kept_out(data: Path) -> dict[str, list[str]]:
     """Return the human texts of the tables that no model was trained or thresholded on, by table."""
-    from train.corpora import load_documents, read_seeds, remove_duplicates
-    from train.recipe import is_reserved
+    from eval.suite import without_duplicates
+    from train.corpora import load_documents
 
     # Of all tables, so that a text that another one has as well is dropped.
-    documents, _ = remove_duplicates(load_documents(data), exclude=read_seeds(data))
+    documents, _ = without_duplicates(load_documents(data), data)
     found: dict[str, list[str]] = {}
     for d in documents:
         if d.label == "original" and (d.licence_nc or is_reserved(d)):
@@ -174,9 +175,9 @@ def measure(
     detector = SpinDetector.load(model)
     kept = [
         _row(
-            name, "essays of learners" if "learner" in name else "reserved", list(detector.score_batch(texts)), detector
+            name, "", "reserved" if name in RESERVED_TABLES else "essays of learners", detector.score_batch(t), detector
         )
-        for name, texts in (tables or {}).items()
+        for name, t in (tables or {}).items()
     ]
     rows: list[Json] = []
     for source in SOURCES if sources is None else sources:
@@ -186,10 +187,8 @@ def measure(
             continue
         texts = passages(paragraphs)
         Random(f"{seed} {source.package}").shuffle(texts)
-        results = list(detector.score_batch(texts[:most]))
-        rows.append(
-            {**_row(source.name, source.about, results, detector), "package": source.versions() or source.package}
-        )
+        given = source.versions() or source.package
+        rows.append(_row(source.name, given, source.about, detector.score_batch(texts[:most]), detector))
     return {
         "model": detector.model_id,
         "most": most,
@@ -200,12 +199,13 @@ def measure(
     }
 
 
-def _row(name: str, about: str, results: Sequence[SpinResult], detector: SpinDetector) -> Json:
+def _row(name: str, package: str, about: str, scored: Iterable[SpinResult], detector: SpinDetector) -> Json:
+    results = list(scored)
     found = [r.probability for r in results if r.probability is not None]
     spans, words = sum(len(r.spans) for r in results), sum(r.words for r in results)
     return {
         "name": name,
-        "package": "",
+        "package": package,
         "about": about,
         "texts": len(results),
         "scored": len(found),

@@ -62,9 +62,8 @@ def test_one_function_word_between_two_phrases_joins_them_and_two_do_not():
     assert texts("truce was concurred", [1.5, NO, 1.5]) == ["truce was concurred"]
     assert texts("truce of the concurred", [1.5, NO, NO, 1.5]) == ["truce", "concurred"]
     assert texts("truce never concurred", [1.5, NO, 1.5]) == ["truce", "concurred"]
-    assert texts("pact truce truly concurred", [1.5, 1.5, 0.3, 1.5]) == [
-        "pact truce truly concurred"
-    ]  # half suspicious
+    # Half suspicious.
+    assert texts("pact truce truly concurred", [1.5, 1.5, 0.3, 1.5]) == ["pact truce truly concurred"]
     assert texts("truce . concurred", [1.5, 9, 1.5]) == ["truce", "concurred"]
 
 

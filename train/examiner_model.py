@@ -125,7 +125,7 @@ class ExaminerModel(PreTrainedModel):  # type: ignore[misc]
 
         A student that begins as every other layer of its teacher learns faster (DistilBERT, Sanh et al. 2019).
         """
-        kept = np.linspace(0, self.config.num_hidden_layers - 1, layers).astype(int).tolist() if layers > 1 else [0]
+        kept = np.linspace(0, self.config.num_hidden_layers - 1, layers).astype(int).tolist()
         smaller = ExaminerModel(ExaminerConfig(**{**self.config.to_dict(), "num_hidden_layers": layers}))
         own = self.state_dict()
 

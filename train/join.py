@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import training_documents as examiner_documents
 from train.export import TARGET_RATES, thresholds, upper_quantile
-from train.screen import SPUN, FittedScreen, Floats, Settings, inner_fold
+from train.kinds import fit_kind_scale
+from train.screen import SPUN, FittedScreen, Floats, Settings, inner_fold, sample_weights
 
 log = logging.getLogger(__name__)
 RECIPE_FILE = "recipe.json"
@@ -78,24 +79,15 @@ def fit_gate(fitted: FittedScreen, settings: Settings) -> tuple[ArticleModel, Fl
     spun = np.array([d.label == SPUN for d in encoded])
     # With what simulated spinning was made from: both are cut to one length, which otherwise would tell.
     human = np.array([d.table.startswith("human/") or d.table == "simulated/original" for d in encoded])
-    rows = np.flatnonzero(spun | human)
-    mass = {**settings.mass, **settings.gate}
+    taught = spun | human
+    rows = np.flatnonzero(taught)
+    even = replace(
+        settings, mass={**settings.mass, **settings.gate}, segments={**settings.segments, "negative_mass": 1.0}
+    )
     weights = np.zeros(len(encoded))
-    tables = np.array([d.table for d in encoded])
-    for table in np.unique(tables[rows]).tolist():
-        own = rows[tables[rows] == table]
-        weights[own] = mass.get(table, 0.2) / len(own)  # 0.2: as for the screen, a small table's
-    for side in (spun, human):
-        weights[side] *= 0.5 / weights[side].sum()
-    log_odds = np.zeros(len(encoded))
-    fold = np.array([inner_fold(d.group, int(settings.article["inner_folds"])) for d in encoded])
-
-    def fitted_on(rows: NDArray[np.int64]) -> ArticleModel:
-        return fit_logistic(features[rows], spun[rows], weights[rows], settings.join["penalty"], GATE_NAMES)
-
-    for held in np.unique(fold):
-        log_odds[fold == held] = fitted_on(rows[fold[rows] != held]).log_odds(features[fold == held])
-    return fitted_on(rows), log_odds
+    weights[rows] = sample_weights([encoded[i] for i in rows], np.arange(len(rows)), even, whole_articles=True)
+    model = fit_logistic(features[rows], spun[rows], weights[rows], settings.join["penalty"], GATE_NAMES)
+    return model, cross_fit(features, spun, weights, [d.group for d in encoded], settings, GATE_NAMES, taught)
 
 
 def examine(
@@ -179,15 +171,26 @@ def fit_logistic(
 
 
 def cross_fit(
-    features: Floats, labels: NDArray[np.bool_], weights: Floats, groups: Sequence[str], settings: Settings
+    features: Floats,
+    labels: NDArray[np.bool_],
+    weights: Floats,
+    groups: Sequence[str],
+    settings: Settings,
+    names: tuple[str, ...] = JOINED_NAMES,
+    taught: NDArray[np.bool_] | None = None,
 ) -> Floats:
-    """Return the log odds of each text by a model that was fitted without its group."""
+    """Return the log odds of each text by a model that was fitted without its group.
+
+    `taught`: texts to fit on; the others only get their log odds. All by default.
+    """
     fold = np.array([inner_fold(g, int(settings.article["inner_folds"])) for g in groups])
     result = np.zeros(len(labels))
     for held in np.unique(fold):
-        rows = fold != held
-        model = fit_logistic(features[rows], labels[rows], weights[rows], settings.join["penalty"])
-        result[~rows] = model.log_odds(features[~rows])
+        inside, outside = fold != held, fold == held
+        if taught is not None:
+            inside &= taught
+        model = fit_logistic(features[inside], labels[inside], weights[inside], settings.join["penalty"], names)
+        result[outside] = model.log_odds(features[outside])
     return result
 
 
@@ -204,6 +207,12 @@ class Looks:
     article: ArticleModel
     log_odds: Floats
     cleared: NDArray[np.bool_]
+
+
+def highest_cleared(points: Mapping[str, float]) -> float:
+    """Return the log odds that a cleared text has at most: just below every threshold."""
+    lowest = min(points.values())
+    return float(np.log(lowest / (1.0 - lowest))) - 1e-3
 
 
 def fit_looks(
@@ -238,25 +247,6 @@ def fit_looks(
         odds,
         cleared,
     )
-
-
-def fit_kind_scale(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the scale of the other kinds' logits by which they are calibrated, and their balanced accuracy.
-
-    `logits`: shape (texts, kinds - 1); `labels`: column of each text's kind.
-    """
-    from scipy.optimize import minimize_scalar
-
-    balance = 1.0 / np.bincount(labels, minlength=logits.shape[1])[labels]
-
-    def loss(log_scale: float) -> float:
-        scaled = np.exp(log_scale) * logits
-        chosen = scaled[np.arange(len(labels)), labels] - np.logaddexp.reduce(scaled, axis=1)
-        return -float(balance @ chosen)
-
-    scale = float(np.exp(minimize_scalar(loss, bounds=(-4.0, 2.0), method="bounded").x))  # 0.02 to 7.4: wide enough
-    right = logits.argmax(axis=1) == labels
-    return scale, float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
 
 
 def join_models(
@@ -347,8 +337,7 @@ def fit_join(
     points, details = thresholds(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
     )
-    lowest = min(points.values())
-    cleared = float(np.log(lowest / (1.0 - lowest))) - 1e-3  # 1e-3: what the screen clears is below every threshold
+    cleared = highest_cleared(points)
     if held_out_scores:
         shown = np.where(log_odds < -50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)  # 50: half the way down
         shown[examined.rows[looks.cleared]] = np.minimum(looks.log_odds[looks.cleared], cleared)

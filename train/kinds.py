@@ -63,8 +63,6 @@ def fit_kinds(
     The originals of rewritten texts weigh most among the human ones: same topics, so only the writing differs. Spun
     texts are none of the kinds and only get their log odds. `folds`: cross-fitting fold of each document.
     """
-    from scipy.optimize import minimize_scalar
-
     from train.screen import SPUN, segment_matrix
 
     segments = segment_matrix(encoded, vocabulary, KIND_BITS)
@@ -79,20 +77,29 @@ def fit_kinds(
     share = segments.words.astype(np.float64)
     share /= np.bincount(owner, share, len(encoded))[owner]
     means: Floats = np.stack([np.bincount(owner, column * share, len(encoded)) for column in logits.T], axis=1)
-    known = means[taught]
     true = np.array([OTHER_KINDS.index(label) for label in labels[taught]])
-    balance = 1.0 / np.bincount(true, minlength=len(OTHER_KINDS))[true]
+    scale, accuracy = fit_kind_scale(means[taught], true)
+    columns, bias = _fit_each_kind(matrix, owner, encoded, taught, settings)
+    return KindModel(columns.astype(np.float16), bias.tolist(), scale, means, accuracy)
+
+
+def fit_kind_scale(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the scale of the other kinds' logits by which they are calibrated, and their balanced accuracy.
+
+    `logits`: shape (texts, kinds - 1); `labels`: column of each text's kind.
+    """
+    from scipy.optimize import minimize_scalar
+
+    balance = 1.0 / np.bincount(labels, minlength=logits.shape[1])[labels]
 
     def loss(log_scale: float) -> float:
-        scaled = np.exp(log_scale) * known
-        chosen = scaled[np.arange(len(true)), true] - np.logaddexp.reduce(scaled, axis=1)
+        scaled = np.exp(log_scale) * logits
+        chosen = scaled[np.arange(len(labels)), labels] - np.logaddexp.reduce(scaled, axis=1)
         return -float(balance @ chosen)
 
     scale = float(np.exp(minimize_scalar(loss, bounds=(-4.0, 2.0), method="bounded").x))  # 0.02 to 7.4: wide enough
-    right = known.argmax(axis=1) == true
-    accuracy = float(np.mean([right[true == k].mean() for k in np.unique(true)]))
-    columns, bias = _fit_each_kind(matrix, owner, encoded, taught, settings)
-    return KindModel(columns.astype(np.float16), bias.tolist(), scale, means, accuracy)
+    right = logits.argmax(axis=1) == labels
+    return scale, float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
 
 
 def _fit_each_kind(
