@@ -12,7 +12,7 @@ from detector.store import ModelFolder
 from eval.judging import ONE_MODEL, SystemScores
 from eval.protocols import Round, build_rounds
 from eval.scores import numbers_of, read_table
-from eval.suite import Item, Suite, without_duplicates
+from eval.suite import Item, Suite
 from train.corpora import Document, load_documents, text_key
 
 
@@ -69,16 +69,13 @@ def training_of_shipped(
     """
     from train.examiner import Settings as ExaminerSettings
     from train.examiner import training_documents
-    from train.package_texts import with_package_texts
-    from train.recipe import is_reserved
+    from train.recipe import read_documents
     from train.screen import inner_fold
 
     recipes: dict[str, Any] = model.manifest.get("training", {})
     if "examiner" not in recipes:
         return None
-    documents, _ = without_duplicates(load_documents(data), data)
-    documents = [d for d in documents if not d.licence_nc and not is_reserved(d)]
-    documents = with_package_texts(documents, recipes["recipe"]["documents"])
+    documents = [d for d in read_documents(data, recipes["recipe"]["documents"]) if not d.licence_nc]
     examiner = ExaminerSettings(**recipes["examiner"])
     seen = {d.id for d in training_documents(documents, examiner)}
     folds = int(recipes["recipe"]["article"]["inner_folds"])
