@@ -21,6 +21,8 @@ MIN_PAIR_COUNT = 2
 NEIGHBOUR_LEVELS = 16
 """Values of what `neighbour_levels` says of a word and one of its neighbours: 0 for nothing, else 1 to 15."""
 _LEVEL_EDGES = np.linspace(-4.0, 7.0, NEIGHBOUR_LEVELS - 2)  # of associations: one in a hundred lies beyond
+_BAND_EDGES = np.array([-13.0, -11.0, -9.0])  # of log frequencies: 2, 17 and 120 in a million words
+FREQUENCY_BANDS = len(_BAND_EDGES) + 1
 _HIGHEST_LEVEL = 15
 _BLOCK = 1 << 16  # pairs looked up at a time
 _SHRINK = 0.5
@@ -145,6 +147,18 @@ def neighbour_levels(tokens: int, at: NDArray[np.int64], associations: NDArray[n
     levels[at + 1, 0] = found
     levels[at, 1] = found
     return levels
+
+
+def weaker_level_shares(levels: NDArray[np.int64], log_frequencies: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how the words of a text spread over frequency and the weaker of their two ties to their neighbours.
+
+    Shape (FREQUENCY_BANDS * NEIGHBOUR_LEVELS,), bands of frequency outside: square roots of shares, which sum to 1 (the
+    Hellinger transform: shares of rare things count, and their noise is alike). `levels`: shape (words, 2), at least
+    one word, as from `neighbour_levels`; `log_frequencies`: natural logs, shape (words,).
+    """
+    cells = np.searchsorted(_BAND_EDGES, log_frequencies) * NEIGHBOUR_LEVELS + levels.min(axis=1)
+    counts = np.bincount(cells, minlength=FREQUENCY_BANDS * NEIGHBOUR_LEVELS)
+    return np.asarray(np.sqrt(counts / len(levels)))
 
 
 def _places(keys: NDArray[np.uint64], cells: int) -> Iterable[NDArray[np.int64]]:

@@ -2,9 +2,9 @@
 
 The article model is a logistic regression over ten numbers that say how high its segments score, how evenly, how
 long it is, and how well its neighbouring words go together. Length is among them because the mean of few noisy
-segments proves less than the same mean of many. The gate's model takes the same numbers and the log odds of the kinds,
-and only asks whether somebody should look closer: so a text that looks machine-written passes it. The joined model
-takes the log odds of both and the examiner's numbers.
+segments proves less than the same mean of many. The gate's model takes the same numbers, the log odds of the kinds and
+how many words of which frequency go how badly with a neighbour, and only asks whether somebody should look closer: so a
+text that looks machine-written passes it. The joined model takes the log odds of both and the examiner's numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.association import SURPRISING
+from detector.association import FREQUENCY_BANDS, NEIGHBOUR_LEVELS, SURPRISING
 from detector.results import KINDS
 
 FEATURE_NAMES = (
@@ -31,7 +31,11 @@ FEATURE_NAMES = (
     "log_frequency",
     "unknown_share",
 )
-GATE_NAMES = (*FEATURE_NAMES, *(f"kind_{kind}" for kind in KINDS if kind != "spun"))
+GATE_NAMES = (
+    *FEATURE_NAMES,
+    *(f"kind_{kind}" for kind in KINDS if kind != "spun"),
+    *(f"weaker_level_{band}_{level}" for band in range(FREQUENCY_BANDS) for level in range(NEIGHBOUR_LEVELS)),
+)
 JOINED_NAMES = (
     "screen_log_odds",
     "gate_log_odds",

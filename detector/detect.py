@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import forks
-from detector.association import AssociationTable, neighbour_levels
+from detector.association import AssociationTable, neighbour_levels, weaker_level_shares
 from detector.calibrate import ArticleModel, article_features, sigmoid
 from detector.errors import ModelError
 from detector.evidence import (
@@ -198,11 +198,13 @@ class SpinDetector:
         segment_log_odds = (logits - self._segment_shift) / self._segment_scale
         judged = None
         if self._join:
+            levels = neighbour_levels(len(ids), at, associations)
+            weaker = weaker_level_shares(levels[is_word], self._association.log_frequencies[ids[is_word]])
             judged = self._join.judge(
                 prepared,
-                lambda: neighbour_levels(len(ids), at, associations),
+                levels,
                 log_odds,
-                np.concatenate([features, kind_logits]),
+                np.concatenate([features, kind_logits, weaker]),
                 logits,
                 words,
             )

@@ -7,7 +7,7 @@ doubt: the screen can let more articles through for the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class Join:
     def judge(
         self,
         prepared: Prepared,
-        levels: Callable[[], NDArray[np.int64]],
+        levels: NDArray[np.int64],
         screen_log_odds: float,
         gate_features: NDArray[np.float64],
         segment_logits: NDArray[np.float64],
@@ -73,14 +73,14 @@ class Join:
 
         What the first look clears has log odds of `cleared` at most, as what the screen clears.
 
-        `levels`: returns the `association.neighbour_levels` of the tokens. `gate_features`: as `calibrate.GATE_NAMES`,
+        `levels`: the `association.neighbour_levels` of the tokens. `gate_features`: as `calibrate.GATE_NAMES`,
         `segment_logits`: shape (segments,), the screen's. `words`: of the article.
         """
         odds = (screen_log_odds, float(self._gate.log_odds(gate_features)))
         if odds[1] < self.gate:
             return None
         chosen = chosen_segments(len(segment_logits), self._most_segments)
-        word_levels = WordLevels.of(prepared.tokens, levels())
+        word_levels = WordLevels.of(prepared.tokens, levels)
         first = first_segment(segment_logits, chosen)
         examined = self._examine(prepared, [first], word_levels)
         if len(chosen) > 1:

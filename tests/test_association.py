@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.association import (
+    FREQUENCY_BANDS,
     MIN_PAIR_COUNT,
     NEIGHBOUR_LEVELS,
     AssociationTable,
     count_level,
     neighbour_levels,
     pair_keys,
+    weaker_level_shares,
 )
 from detector.words import FIRST_WORD_ID
 
@@ -135,6 +137,29 @@ def test_levels_are_in_range_and_zero_only_where_there_is_no_pair(ids, texts):
     assert (levels[:, 0] > 0).tolist() == [False, *pairs][: len(ids)]
     assert (levels < NEIGHBOUR_LEVELS).all()
     assert levels[1:, 0].tolist() == levels[:-1, 1].tolist()
+
+
+def test_words_are_counted_by_frequency_and_by_their_weaker_neighbour():
+    levels = np.array([[0, 9], [3, 9], [9, 3], [15, 15]])
+    rare, frequent = -20.0, -2.0
+    shares = weaker_level_shares(levels, np.array([rare, frequent, frequent, frequent], np.float32))
+    found = (shares**2).reshape(FREQUENCY_BANDS, NEIGHBOUR_LEVELS)
+    assert found[0, 0] == pytest.approx(0.25), "no neighbour on one side"
+    assert found[-1, 3] == pytest.approx(0.5), "whichever side the weaker is on"
+    assert found[-1, 15] == pytest.approx(0.25)
+    assert found.sum() == pytest.approx(1.0)
+
+
+@given(st.lists(st.integers(FIRST_WORD_ID, SIZE - 1), min_size=1, max_size=50), sequences)
+@settings(max_examples=60)
+def test_shares_of_levels_do_not_depend_on_length(ids, texts):
+    table = AssociationTable.count(arrays(texts), SIZE, 16)
+    levels = neighbour_levels(len(ids), *table.adjacent(np.array(ids, np.int32)))
+    logs = table.log_frequencies[ids]
+    once = weaker_level_shares(levels, logs)
+    assert once.shape == (FREQUENCY_BANDS * NEIGHBOUR_LEVELS,)
+    assert (once**2).sum() == pytest.approx(1.0)
+    assert weaker_level_shares(np.tile(levels, (3, 1)), np.tile(logs, 3)) == pytest.approx(once)
 
 
 def test_a_digest_tells_tables_apart():

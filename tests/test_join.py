@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detector import SpinDetector
-from detector.calibrate import JOINED_NAMES, joined_features, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
 from detector.errors import ModelError
 from detector.examiner import NOT_EXAMINED, Examined
 from detector.join import chosen_segments, token_evidence
@@ -65,6 +65,31 @@ def test_what_the_screen_clears_is_below_every_threshold_and_not_examined(
             assert result.probability < min(detector.operating_points.values())
             assert result.spans == ()
     assert 0 < len(examined) < len([d for d in tiny().documents if d.label == "original"])
+
+
+def test_the_gate_sees_the_same_numbers_as_in_its_training(joined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = SpinDetector.load(joined)
+    join = detector._join
+    assert join is not None
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(join, "_gate", _Recorder(join._gate, seen))
+    for document in tiny().documents[::11]:
+        assert detector.score(document.text).probability is not None
+        found = tiny().fitted.read(document.text)
+        assert found is not None
+        assert seen.pop() == pytest.approx(found[0], abs=0.02), "the folder's weights are rounded"
+        assert len(found[0]) == len(GATE_NAMES) == tiny().fitted.gate_features.shape[1]
+
+
+class _Recorder:
+    """A model that notes what it is given."""
+
+    def __init__(self, model: ArticleModel, seen: list[np.ndarray]) -> None:
+        self._model, self._seen = model, seen
+
+    def log_odds(self, features: np.ndarray) -> np.ndarray:
+        self._seen.append(features)
+        return self._model.log_odds(features)
 
 
 def test_the_result_of_a_joined_model_keeps_the_contract(joined: Path) -> None:

@@ -75,7 +75,7 @@ def fit_gate(fitted: FittedScreen, settings: Settings) -> tuple[ArticleModel, Fl
     few in any stream; and a paraphraser's output, which resembles them, passes as well.
     """
     encoded = fitted.encoded
-    features = np.concatenate([fitted.features, fitted.kinds.cross_fitted], axis=1)
+    features = fitted.gate_features
     spun = np.array([d.label == SPUN for d in encoded])
     # With what simulated spinning was made from: both are cut to one length, which otherwise would tell.
     human = np.array([d.table.startswith("human/") or d.table == "simulated/original" for d in encoded])

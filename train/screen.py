@@ -21,7 +21,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.association import AssociationTable
+from detector.association import (
+    FREQUENCY_BANDS,
+    NEIGHBOUR_LEVELS,
+    AssociationTable,
+    neighbour_levels,
+    weaker_level_shares,
+)
 from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features
 from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
@@ -287,6 +293,14 @@ def features_of(
     return article_features(logits, segment_words(document), associations, *statistics)
 
 
+def _weaker_levels(
+    document: Encoded, ids: NDArray[np.int32], at: NDArray[np.int64], associations: Floats, table: AssociationTable
+) -> Floats:
+    is_word = document.special != BOUNDARY
+    levels = neighbour_levels(len(ids), at, associations)
+    return weaker_level_shares(levels[is_word], table.log_frequencies[ids[is_word]])
+
+
 def fit_article_model(features: Floats, labels: NDArray[np.bool_], weights: Floats, settings: Settings) -> ArticleModel:
     """Fit the logistic regression; `weights` carry the tables' masses, the sides balanced to the prevalence."""
     from sklearn.linear_model import LogisticRegression
@@ -306,9 +320,9 @@ class FittedScreen:
     """Everything that scoring an article takes, and the cross-fitted scores of the training documents.
 
     `features`: of the article model, shape (documents, features), and `cross_fitted`: log odds of `encoded`, shape
-    (documents,), both from cross-fitted segments; `segment_logits`, `segment_owner`: shape (segments,), the
-    cross-fitted log odds of each segment and the index of its document. `simulated`: those of the documents that were
-    made by simulated spinners, and what they were made from.
+    (documents,), both from cross-fitted segments; `weaker_levels`: `association.weaker_level_shares` of each document;
+    `segment_logits`, `segment_owner`: shape (segments,), the cross-fitted log odds of each segment and the index of its
+    document. `simulated`: those of the documents that were made by simulated spinners, and what they were made from.
     """
 
     screen: Screen
@@ -317,10 +331,16 @@ class FittedScreen:
     kinds: KindModel
     encoded: list[Encoded]
     features: Floats
+    weaker_levels: Floats
     cross_fitted: Floats
     segment_logits: Floats
     segment_owner: NDArray[np.int64]
     simulated: list[Document]
+
+    @property
+    def gate_features(self) -> Floats:
+        """What the gate looks at, cross-fitted, shape (documents, len(GATE_NAMES))."""
+        return np.concatenate([self.features, self.kinds.cross_fitted, self.weaker_levels], axis=1)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -343,9 +363,10 @@ class FittedScreen:
         ids = word_ids(document, self.vocabulary)
         ngrams = find_ngrams(ids, list(document.ends))
         logits = self.screen.logits(ngrams)
-        _, associations = self.association.adjacent(ids)
+        at, associations = self.association.adjacent(ids)
         own = features_of(document, ids, logits, associations, self.association)
-        return np.concatenate([own, self.kinds.log_odds(ngrams, segment_words(document))]), logits
+        kinds = self.kinds.log_odds(ngrams, segment_words(document))
+        return np.concatenate([own, kinds, _weaker_levels(document, ids, at, associations, self.association)]), logits
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Return the log odds of spinning of each text; a text without words gets -inf."""
@@ -391,17 +412,21 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
 
     begins = np.searchsorted(owner, np.arange(len(encoded) + 1))
     features = np.zeros((len(encoded), len(FEATURE_NAMES)))
+    weaker_levels = np.zeros((len(encoded), FREQUENCY_BANDS * NEIGHBOUR_LEVELS))
     for number, document in enumerate(encoded):
         ids = word_ids(document, vocabulary)
         own = logits[begins[number] : begins[number + 1]]
-        features[number] = features_of(document, ids, own, counts.adjacent(ids, document.group)[1], counts.table)
+        at, associations = counts.adjacent(ids, document.group)
+        features[number] = features_of(document, ids, own, associations, counts.table)
+        weaker_levels[number] = _weaker_levels(document, ids, at, associations, counts.table)
     masses = sample_weights(encoded, np.arange(len(encoded)), settings, whole_articles=True)
     article = fit_article_model(features, spun, masses, settings)
     kinds = fit_kinds(encoded, vocabulary, fold, settings)
     log.info("kinds: balanced accuracy %.3f, cross-fitted; scale %.3f", kinds.accuracy, kinds.scale)
     return FittedScreen(
-        screen, counts, article, kinds, encoded, features, article.log_odds(features), logits, owner, simulated
-    )
+        screen, counts, article, kinds, encoded, features, weaker_levels, article.log_odds(features), logits, owner,
+        simulated,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
