@@ -161,7 +161,7 @@ def joined(data: Path | None, cache: Path, out: Path, rounds: str, steps: int) -
     """Train screen and examiner again without a tool and writers, for a score file; 15 minutes a round on two cores."""
     from eval import joined_rounds
 
-    click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, split_names(rounds), None))
+    click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, split_names(rounds)))
 
 
 @main.command()

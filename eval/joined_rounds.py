@@ -2,8 +2,8 @@
 
 Training an examiner for each of the protocol's twelve rounds would take hours on two cores, so some rounds stand for
 all: one for each tool family, each without another fold of the human writers, and one with all tools. A round scores
-*all* texts of the family that it was trained without. What joins the two models in a round is fitted on the other
-rounds' held-out texts, so it has seen neither the family nor the writers either.
+*all* texts of the family that it was trained without. It does what the recipes do with the texts that are left: the
+examiner holds a share of their groups out, and on these the two models are joined (`train.join`).
 
     python -m eval joined --cache DIR --out SCORES.parquet
     python -m eval run leave-one-tool-out --scores SCORES.parquet --system tortured,association,tfidf
@@ -28,17 +28,16 @@ from detector.join import chosen_segments, first_segment
 from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
+from train.examiner import is_held_out
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
 from train.export import thresholds, upper_quantile
-from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared
-from train.screen import SPUN, FittedScreen, fit, simulated_documents
+from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared, unseen
+from train.screen import SPUN, FittedScreen, fit
 from train.screen import Settings as ScreenSettings
 from train.simulation import imitates_only
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
-_SIMULATED = 600
-"""Human documents of a round that are spun for the joins of the other rounds."""
 ROUNDS: Mapping[str, tuple[str, str, int]] = {
     "spinbot-0": ("leave-one-tool-out", "spinbot", 0),
     "quillbot-1": ("leave-one-tool-out", "quillbot", 1),
@@ -49,8 +48,22 @@ ROUNDS: Mapping[str, tuple[str, str, int]] = {
 
 
 @dataclass(frozen=True)
+class Screened:
+    """A text and what the screen says of it.
+
+    `group`: whose neighbouring words are taken off the counts, "" for none. `odds`: log odds by the screen and by the
+    gate. `segments`: log odds of each segment.
+    """
+
+    text: str
+    group: str
+    odds: tuple[float, float]
+    segments: Floats
+
+
+@dataclass(frozen=True)
 class Read:
-    """What both models say of a held-out text.
+    """What both models say of a text.
 
     `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, of the segment looked at
     first and of all; `single`: whether that is the same.
@@ -63,20 +76,32 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The held-out texts of a round.
+class Known:
+    """What a round's models are joined on: texts of tools and writers in its training, groups new to the examiner.
 
-    `rows` index the documents, the first `pool` of them human ones; `read`: what was said of them, None of one without
-    words. `gates`: the log odds of the gate by the share of human texts let through. `simulated`: simulated spinning of
-    some of the human ones, by spinners that imitate no tool left out, and `read_simulated`: what was said of it.
+    A row each: `tables`, `groups`, `spun`, the `gate`'s log odds, and `read`, None of what the gate stops.
+    """
+
+    tables: list[str]
+    groups: list[str]
+    spun: NDArray[np.bool_]
+    gate: Floats
+    read: list[Read | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a round's models say.
+
+    `rows` index the held-out documents, the first `pool` of them human ones; `read`: what was said of them, None of one
+    without words, those too that the gate would stop. `gate`: its log odds.
     """
 
     rows: list[int]
     pool: int
     read: list[Read | None]
-    gates: Mapping[float, float]
-    simulated: list[Document]
-    read_simulated: list[Read | None]
+    gate: float
+    known: Known
 
 
 def make_pool(documents: Sequence[Document], settings: ExaminerSettings, data: Path, cache: Path) -> list[Labelled]:
@@ -94,8 +119,13 @@ def make_pool(documents: Sequence[Document], settings: ExaminerSettings, data: P
     return texts
 
 
-def training_texts(pool: Sequence[Labelled], documents: Sequence[Document], family: str, fold: int) -> list[Labelled]:
-    """Return the texts that a round trains on: no group of the family's texts, nor of the human fold's."""
+def training_texts(
+    pool: Sequence[Labelled], documents: Sequence[Document], family: str, fold: int, held_out: float
+) -> list[Labelled]:
+    """Return the texts that a round's examiner trains on: no group of the family's texts, nor of the human fold's.
+
+    Nor those that it holds out, a share `held_out` of all groups.
+    """
     rules = Settings()
     held, families = set(), set()
     for d in documents:
@@ -107,7 +137,13 @@ def training_texts(pool: Sequence[Labelled], documents: Sequence[Document], fami
             held.add(d.group)
         elif d.label == SPUN:
             families.add(d.tool_family)
-    return [t for t in pool if t.group not in held and imitates_only(_simulator(t.table), frozenset(families))]
+    return [
+        t
+        for t in pool
+        if t.group not in held
+        and not is_held_out(t.group, held_out)
+        and imitates_only(_simulator(t.table), frozenset(families))
+    ]
 
 
 def _simulator(table: str) -> str:
@@ -142,28 +178,58 @@ def score_round(
     else:
         fitted = fit([documents[i] for i in one.train], replace(screen, seed=rules.seed), data)
         _keep(fitted_file, fitted)
-    gate, gate_odds = fit_gate(fitted, screen)
-    people = np.array([d.table.startswith("human/") and d.words >= screen.article["min_words"] for d in fitted.encoded])
-    gates = {share: upper_quantile(gate_odds[people], share) for share in (0.04, 0.08, 0.15, 0.2, 0.3)}
-    known = [documents[i] for i in one.train if documents[i].label == SPUN]
-    made = simulated_documents(
-        [*known, *(documents[i] for i in one.pool)],
-        replace(screen, simulation={**screen.simulation, "documents": _SIMULATED, "llm_documents": 0}),
-        data,
-    )
-    made = [d for d in made if d.label == SPUN]
-    texts = training_texts(pool, documents, family, fold)
+    texts = training_texts(pool, documents, family, fold, examiner.held_out)
 
     def cut(texts: Sequence[Labelled], min_replaced: float) -> Windows:
         return cut_windows(texts, tokenizer, fitted.counts, examiner.max_tokens, min_replaced)
 
     model = _examiner(name, lambda: cut(texts, examiner.windows["min_replaced"]), examiner, cache)
-    most = int(screen.join["most_segments"])
-    held_out = [documents[i] for i in rows]
-    read = _examined([*held_out, *made], fitted, gate, model, cut, most)
-    scored = Scored(rows, len(one.pool), read[: len(rows)], gates, made, read[len(rows) :])
+    gate_model, gate_odds = fit_gate(fitted, screen)
+    encoded, rules_of_join = fitted.encoded, screen.join
+    long_enough = np.array([d.words >= screen.article["min_words"] for d in encoded])
+    human = np.array([d.table.startswith("human/") for d in encoded])
+    gate = upper_quantile(gate_odds[human & long_enough], rules_of_join["examined_human_share"])
+    new = unseen(fitted, [documents[i] for i in one.train], {t.group for t in texts}) & long_enough
+    numbers = np.flatnonzero(new).tolist()
+    begins = np.searchsorted(fitted.segment_owner, np.arange(len(encoded) + 1))
+    text_of = {d.id: d.text for d in [*(documents[i] for i in one.train), *fitted.simulated]}
+    known = [
+        Screened(
+            text_of[encoded[k].id],
+            encoded[k].group,
+            (float(fitted.cross_fitted[k]), float(gate_odds[k])),
+            fitted.segment_logits[begins[k] : begins[k + 1]],
+        )
+        if gate_odds[k] >= gate
+        else None
+        for k in numbers
+    ]
+    most = int(rules_of_join["most_segments"])
+    scored = Scored(
+        rows,
+        len(one.pool),
+        _read_texts([_screened(documents[i].text, fitted, gate_model) for i in rows], model, cut, most),
+        gate,
+        Known(
+            [encoded[k].table for k in numbers],
+            [encoded[k].group for k in numbers],
+            np.array([encoded[k].label == SPUN for k in numbers]),
+            gate_odds[new],
+            _read_texts(known, model, cut, most),
+        ),
+    )
     _keep(file, scored)
     return scored
+
+
+def _screened(text: str, fitted: FittedScreen, gate: ArticleModel) -> Screened | None:
+    """Return what the screen says of a new text; None of one without words."""
+    found = fitted.read(text)
+    if found is None:
+        return None
+    features, segments = found
+    odds = float(fitted.article.log_odds(features[: len(FEATURE_NAMES)])), float(gate.log_odds(features))
+    return Screened(text, "", odds, segments)
 
 
 def _examiner(name: str, cut: Callable[[], Windows], settings: ExaminerSettings, cache: Path) -> Any:
@@ -184,93 +250,67 @@ def _examiner(name: str, cut: Callable[[], Windows], settings: ExaminerSettings,
     return ExaminerModel.from_pretrained(folder)
 
 
-def _examined(
-    documents: Sequence[Document],
-    fitted: FittedScreen,
-    gate: ArticleModel,
+def _read_texts(
+    screened: Sequence[Screened | None],
     model: Any,
     cut: Callable[[Sequence[Labelled], float], Windows],
     most: int,
 ) -> list[Read | None]:
-    """Read the documents by both models, those too that the gate would stop."""
+    """Have the examiner read the texts, at most so many segments of each; None stays None."""
     from train.examiner import score_windows
 
-    screened = [fitted.read(d.text) for d in documents]
-    chosen = [k for k, found in enumerate(screened) if found]
-    windows = cut([Labelled(documents[k].text, "original", "", "", None) for k in chosen], 0.0)
+    given = [(k, s) for k, s in enumerate(screened) if s]
+    windows = cut([Labelled(s.text, "original", "", s.group, None) for _, s in given], 0.0)
     kept = np.zeros(len(windows), np.bool_)
     for text in np.unique(windows.texts):
         own = np.flatnonzero(windows.texts == text)
         kept[own[chosen_segments(len(own), most)]] = True
     windows = select(windows, kept)
-    log.info("%d of %d texts examined, %d windows", len(chosen), len(documents), len(windows))
+    log.info("%d of %d texts examined, %d windows", len(given), len(screened), len(windows))
     kinds, tokens = score_windows(model, windows)
     lengths = windows.lengths()
 
-    def joined(rows: NDArray[np.int64], odds: tuple[float, float], text: str) -> Floats:
+    def joined(rows: NDArray[np.int64], text: Screened) -> Floats:
         pieces = np.concatenate([np.arange(windows.offsets[r], windows.offsets[r + 1]) for r in rows])
-        return joined_features(*odds, kinds[rows], tokens[pieces], lengths[rows], len(text.split()))
+        return joined_features(*text.odds, kinds[rows], tokens[pieces], lengths[rows], len(text.text.split()))
 
-    result: list[Read | None] = [None] * len(documents)
+    result: list[Read | None] = [None] * len(screened)
     for number in np.unique(windows.texts):
-        at = chosen[number]
-        found = screened[at]
-        assert found is not None, "only texts with words were cut"
-        features, logits = found
-        odds = (float(fitted.article.log_odds(features[: len(FEATURE_NAMES)])), float(gate.log_odds(features)))
+        at, text = given[number]
         own = np.flatnonzero(windows.texts == number)
-        places = chosen_segments(len(logits), most)
-        first = places.index(first_segment(logits, places))
-        text = documents[at].text
-        result[at] = Read(odds, joined(own[first : first + 1], odds, text), joined(own, odds, text), len(own) == 1)
+        places = chosen_segments(len(text.segments), most)
+        first = places.index(first_segment(text.segments, places))
+        result[at] = Read(text.odds, joined(own[first : first + 1], text), joined(own, text), len(own) == 1)
     return result
 
 
-def join_round(
-    name: str, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings, share: float
-) -> Floats:
-    """Return the probabilities of a round's texts as a detector would state them that was joined on the other rounds.
+def join_round(found: Scored, screen: ScreenSettings) -> Floats:
+    """Return the probabilities of a round's held-out texts as the detector of its models would state them.
 
-    `share`: of human texts, in the screen's training, that the gate lets through. What is cleared keeps the screen's
-    probability, but below the lowest threshold, as in `train.join.fit_join`.
+    What is cleared keeps the screen's probability, but below the lowest threshold, as in `train.join.fit_join`.
     """
-    kept: list[tuple[Document, Read, float]] = []
-    for other, found in scored.items():
-        if other == name or ROUNDS[other][0] != "leave-one-tool-out":
-            continue
-        rows = [documents[i] for i in found.rows]
-        for d, read in zip([*rows, *found.simulated], [*found.read, *found.read_simulated], strict=True):
-            # Without the copies with their search phrase cut out.
-            if read and not d.licence_nc and "(" not in d.table:
-                kept.append((d, read, found.gates[share]))
-    population = Counter(d.table for d, _, _ in kept)
-    passed = [(d, read) for d, read, gate in kept if read.odds[1] >= gate]
-    stopped = [(d, read) for d, read, gate in kept if read.odds[1] < gate and d.table.startswith("human/")]
-    spun = np.array([d.label == SPUN for d, _ in passed])
-    human = np.array([d.table.startswith("human/") for d, _ in passed])
+    known = found.known
+    passed = [(k, r) for k, r in enumerate(known.read) if r]
+    rows = np.array([k for k, _ in passed])
+    human = np.array([t.startswith("human/") for t in known.tables])
+    tables = [known.tables[k] for k in rows]
     looks = fit_looks(
         np.array([r.first for _, r in passed]), np.array([r.features for _, r in passed]),
-        np.array([r.single for _, r in passed]), spun,
-        article_weights([d.table for d, _ in passed], spun, population, screen), [d.group for d, _ in passed], human,
-        int(human.sum()) + len(stopped), screen,
+        np.array([r.single for _, r in passed]), known.spun[rows],
+        article_weights(tables, known.spun[rows], Counter(known.tables), screen), [known.groups[k] for k in rows],
+        human[rows], int(human.sum()), screen,
     )  # fmt: skip
-    log.info("%s: %s", name, dict(zip(JOINED_NAMES, looks.article.weights.round(2).tolist(), strict=True)))
-    ranked = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)  # 100: below all that was read to the end
-    points, _ = thresholds(
-        np.array(
-            [d.table for (d, _), h in zip(passed, human.tolist(), strict=True) if h] + [d.table for d, _ in stopped]
-        ),
-        np.concatenate([ranked[human], [r.odds[1] - 200.0 for _, r in stopped]]),
-        SMALLEST_SET,
-    )
+    log.info("join: %s", dict(zip(JOINED_NAMES, looks.article.weights.round(2).tolist(), strict=True)))
+    ranked = known.gate - 200.0  # 200, 100: below all that was read to the end, as in `fit_join`
+    ranked[rows] = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)
+    points, _ = thresholds(np.array(known.tables)[human], ranked[human], SMALLEST_SET)
     cleared = highest_cleared(points)
-    own = scored[name]
-    result = np.full(len(own.rows), -np.inf)
-    for k, one in enumerate(own.read):
+    result = np.full(len(found.rows), -np.inf)
+    for k, one in enumerate(found.read):
         if one is None:
             continue
         result[k] = min(one.odds[0], cleared)
-        if one.odds[1] >= own.gates[share]:
+        if one.odds[1] >= found.gate:
             seen = float(looks.first_look.log_odds(one.first))
             read_on = one.single or seen >= looks.read_on
             result[k] = float(looks.article.log_odds(one.features)) if read_on else min(seen, cleared)
@@ -293,7 +333,7 @@ def _read(file: Path) -> Any:
     return pickle.loads(file.read_bytes())
 
 
-def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], share: float | None) -> Path:
+def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str]) -> Path:
     """Run the rounds and write their scores; what is trained and scored is kept in `cache`."""
     from eval.protocols import cut_search_phrases, read_search_phrases
     from train.corpora import load_documents, read_seeds, remove_duplicates
@@ -312,13 +352,11 @@ def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str], s
     pool = make_pool(documents, examiner, data, cache)
     documents += cut_search_phrases([d for d in documents if d.table == "spun/wild"], read_search_phrases(data))
     scored = {name: score_round(name, documents, pool, screen, examiner, data, cache, tokenizer) for name in rounds}
-    write(out, scored, documents, screen, share or screen.join["examined_human_share"])
+    write(out, scored, documents, screen)
     return out
 
 
-def write(
-    out: Path, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings, share: float
-) -> None:
+def write(out: Path, scored: Mapping[str, Scored], documents: Sequence[Document], screen: ScreenSettings) -> None:
     """Write the scores as `eval.scores` reads them: of `ours` and `screen` probabilities, of `examiner` log odds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -328,7 +366,7 @@ def write(
     columns: dict[str, list[Any]] = {k: [] for k in ("id", "system", "suite", "round", "probability", "score")}
     for name, found in scored.items():
         systems: dict[str, tuple[Floats | None, Floats | None]] = {
-            "ours": (join_round(name, scored, documents, screen, share), None),
+            "ours": (join_round(found, screen), None),
             "screen": (sigmoid(np.array([one.odds[0] if one else -np.inf for one in found.read])), None),
             "examiner": (None, examiner_scores(found)),
         }

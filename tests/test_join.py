@@ -19,6 +19,7 @@ from detector.results import KINDS
 from detector.store import write_manifest
 from tests.tiny_model import tiny
 from train.examiner import Settings as ExaminerSettings
+from train.examiner import training_documents
 from train.join import article_weights, fit_join, unseen
 
 EXAMINER = Path(__file__).parent / "data" / "tiny_examiner"
@@ -132,7 +133,7 @@ def test_a_join_of_another_version_is_a_model_error(joined: Path, tmp_path: Path
 def test_nothing_that_the_examiner_was_trained_on_takes_part_in_the_join() -> None:
     made = tiny()
     half = replace(ExaminerSettings.read(), held_out=0.5)
-    new = unseen(made.fitted, made.documents, half)
+    new = unseen(made.fitted, made.documents, {d.group for d in training_documents(made.documents, half)})
     seen = {d.group for d in made.documents} - {d.group for d, n in zip(made.fitted.encoded, new, strict=True) if n}
     assert 0 < new.sum() < len(new)
     assert not {d.group for d, n in zip(made.fitted.encoded, new, strict=True) if n} & seen

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,11 @@ class Examinations:
     segment_spun: Floats
 
 
-def unseen(fitted: FittedScreen, documents: Sequence[Document], settings: ExaminerSettings) -> NDArray[np.bool_]:
-    """Return which of the fitted documents the examiner has seen nothing of: no group of its training.
+def unseen(fitted: FittedScreen, documents: Sequence[Document], groups: AbstractSet[str]) -> NDArray[np.bool_]:
+    """Return which of the fitted documents the examiner has seen nothing of: none of the `groups` of its training.
 
-    Real ones and simulated spinning, but none of what the latter was made from, which would count it twice.
+    Those of `documents` and simulated spinning, but none of what the latter was made from, which would count it twice.
     """
-    groups = {d.group for d in examiner_documents(documents, settings)}
     taken = {d.id for d in documents if not d.licence_nc} | {d.id for d in fitted.simulated if d.label == SPUN}
     return np.array([d.id in taken and d.group not in groups for d in fitted.encoded])
 
@@ -311,7 +311,7 @@ def fit_join(
     long_enough = np.array([d.words >= min_words for d in fitted.encoded])
     gate_model, gate_odds = fit_gate(fitted, settings)
     gate = upper_quantile(gate_odds[human & long_enough], rules["examined_human_share"])
-    new = unseen(fitted, documents, examiner_settings) & long_enough
+    new = unseen(fitted, documents, {d.group for d in examiner_documents(documents, examiner_settings)}) & long_enough
     wanted = np.flatnonzero(new & (gate_odds >= gate))
     examined = examine(fitted, gate_odds, texts, wanted, examiner, int(rules["most_segments"]))
     encoded = fitted.encoded
