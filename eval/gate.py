@@ -280,9 +280,8 @@ def new_floors(floors: Json, measured: Measured, model_id: str, allow_lower: boo
     metrics: Json = {} if allow_lower else dict(floors.get("metrics", {}))
     for name, metric in measured.metrics.items():
         sign = 1 if metric.higher else -1
-        margin = metric.margin(name)
-        lenient = 1e-6 * max(abs(metric.value), 1e-3)
-        floor = metric.value - sign * (margin + lenient)
+        floor = metric.value - sign * metric.margin(name)
+        floor -= sign * max(5e-6 * abs(floor), 1e-9)  # what six significant digits may take away
         if name.startswith(("recall", "fpr", "artefacts", "phrases")):
             floor = min(max(floor, 0.0), 1.0)
         floor = float(f"{floor:.6g}")

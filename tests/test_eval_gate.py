@@ -168,6 +168,13 @@ def test_compare_takes_directions_and_vanished_metrics():
     assert not any(r.worse_by for r in better)
 
 
+@pytest.mark.parametrize("n", [7, 77, 263, 960])
+def test_one_text_worse_is_within_the_margin_whatever_the_rounding(n):
+    floors = g.new_floors({}, measured(fpr=(0.0, False, n), recall=(1.0, True, n)), "m", False)
+    one_worse = measured(fpr=(1 / n, False, n), recall=(1 - 1 / n, True, n))
+    assert not any(r.worse_by for r in g.compare(floors, one_worse))
+
+
 def test_a_slower_and_a_larger_program_falls_below_its_floor():
     names = {"speed/human": (50.0, True, 28), "size/bytes": (9e6, False, 12)}
     floors = g.new_floors({}, g.Measured({k: g.Metric(*v) for k, v in names.items()}, "0", "made up"), "m", False)

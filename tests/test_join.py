@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detector import SpinDetector
-from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid, spun_log_odds
 from detector.errors import ModelError
 from detector.examiner import NOT_EXAMINED, Examined
 from detector.join import chosen_segments, token_evidence
@@ -20,7 +20,7 @@ from detector.store import write_manifest
 from tests.tiny_model import tiny
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import training_documents
-from train.join import article_weights, fit_join, unseen
+from train.join import article_weights, calibrated, fit_join, fit_logistic, unseen
 
 EXAMINER = Path(__file__).parent / "data" / "tiny_examiner"
 
@@ -36,7 +36,13 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
     settings = replace(
         made.settings,
-        join={"examined_human_share": 0.6, "read_on_human_share": 0.3, "most_segments": 4, "penalty": 1.0},
+        join={
+            "examined_human_share": 0.6,
+            "read_on_human_share": 0.3,
+            "most_segments": 4,
+            "penalty": 1.0,
+            "gate_penalty": 1.0,
+        },
     )
     measured = fit_join(folder, made.fitted, made.documents, recipe, settings, {})
     assert any(share == 1.0 for _, share in measured["gate"].values()), "the spun table passes the gate"
@@ -148,6 +154,25 @@ def test_weights_of_examined_texts_leave_the_cleared_ones_their_part() -> None:
     weights = article_weights(["spun/a"] * 9 + ["human/b"] * 20, np.arange(29) < 9, population, made.settings)
     assert weights[:9].sum() == pytest.approx(0.5 * 9 / 10)
     assert weights[9:].sum() == pytest.approx(0.5 * 20 / 1000)
+
+
+def test_what_the_penalty_shrinks_is_stretched_again_and_keeps_its_order() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.random(4000) < 0.5
+    features = rng.normal(size=(4000, 3)) + labels[:, np.newaxis]
+    weights = rng.uniform(0.5, 2.0, 4000)
+    shrunk = fit_logistic(features, labels, weights, 3e3, ("a", "b", "c"))
+    before = shrunk.log_odds(features)
+    model, after = calibrated(shrunk, before, labels, weights)
+    assert model.log_odds(features) == pytest.approx(after)
+    assert np.argsort(after).tolist() == np.argsort(before).tolist()
+    free = fit_logistic(features, labels, weights, 1e-6, ("a", "b", "c"))
+    assert np.abs(before).mean() < 0.5 * np.abs(free.log_odds(features)).mean()
+    for least in (-3, -1, 0, 1):
+        inside = (after >= least) & (after < least + 2)
+        assert np.average(sigmoid(after)[inside], weights=weights[inside]) == pytest.approx(
+            np.average(labels[inside], weights=weights[inside]), abs=0.05
+        )
 
 
 def test_features_do_not_depend_on_the_order_of_the_segments() -> None:

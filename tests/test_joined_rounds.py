@@ -64,7 +64,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         simulation={**recipe.simulation, **settings().simulation, "documents": 12},
         optimiser={**recipe.optimiser, "steps": 4, "batch": 4, "save_every": 4},
     )
-    join = {"examined_human_share": 0.8, "read_on_human_share": 0.6, "most_segments": 4, "penalty": 1.0}
+    join = {
+        "examined_human_share": 0.8,
+        "read_on_human_share": 0.6,
+        "most_segments": 4,
+        "penalty": 1.0,
+        "gate_penalty": 1.0,
+    }
     screen = settings(join=join)
     pool = make_pool(documents, examiner, data, folder)
     given = (documents, pool, screen, examiner, data, folder, load_tokenizer(encoder))

@@ -37,6 +37,9 @@ SMALL_SETS = "small sets"
 _HUMAN_SETS_ALLOWED: Mapping[str, float] = {"strict": 2.0, "balanced": 1.5, "sensitive": 2.0}
 """A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average. The
 default has less slack, since it accuses in the name of people who chose nothing."""
+_POOLED_ALLOWED: Mapping[str, float] = {"strict": 1.0, "balanced": 0.25, "sensitive": 1.0}
+"""All texts together may be flagged at so many times the promised rate. The default must hold for writers of whom no
+text stands here, and learners' essays, kept out of everything, were flagged four times as often as these texts."""
 _SMALLEST_SET = 150
 """Texts of a set below which its own rate is too uncertain to set a threshold by."""
 
@@ -204,9 +207,9 @@ def thresholds(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Return thresholds as probabilities, and how they came about, from held-out log odds of human texts.
 
-    A threshold is the highest of: the one that the promised share of all texts exceeds, the same with every set
-    weighing alike, and for each set the one that _HUMAN_SETS_ALLOWED times the promised share exceeds. `tables`: the
-    set of each text. Sets of fewer than `smallest_set` texts are taken together as one: alone, their threshold would
+    A threshold is the highest of: the one that _POOLED_ALLOWED times the promised share of all texts exceeds, the one
+    that the promised share exceeds with every set weighing alike, and for each set the one that _HUMAN_SETS_ALLOWED
+    times the promised share exceeds. `tables`: the set of each text. Sets of fewer than `smallest_set` texts are taken together as one: alone, their threshold would
     be the score of their oddest text, whatever the promise. For the same reason a set in which a single text is more
     than what a rule allows takes no part in that rule.
     """
@@ -217,7 +220,7 @@ def thresholds(
     points: dict[str, float] = {}
     details: dict[str, Any] = {"human_texts": len(scores), "sets": {}}
     for point, rate in TARGET_RATES.items():
-        candidates = {"pooled": upper_quantile(scores, rate)}
+        candidates = {"pooled": upper_quantile(scores, _POOLED_ALLOWED[point] * rate)}
         large = [(n, s) for n, s in zip(names.tolist(), sizes.tolist(), strict=True) if s * len(names) * rate >= 1.0]
         if large:
             even = np.zeros(len(scores))
