@@ -209,9 +209,9 @@ def thresholds(
 
     A threshold is the highest of: the one that _POOLED_ALLOWED times the promised share of all texts exceeds, the one
     that the promised share exceeds with every set weighing alike, and for each set the one that _HUMAN_SETS_ALLOWED
-    times the promised share exceeds. `tables`: the set of each text. Sets of fewer than `smallest_set` texts are taken together as one: alone, their threshold would
-    be the score of their oddest text, whatever the promise. For the same reason a set in which a single text is more
-    than what a rule allows takes no part in that rule.
+    times the promised share exceeds. `tables`: the set of each text. Sets of fewer than `smallest_set` texts are taken
+    together as one: alone, their threshold would be the score of their oddest text, whatever the promise. For the same
+    reason a set in which a single text is more than what a rule allows takes no part in that rule.
     """
     names, sizes = np.unique(tables, return_counts=True)
     small = np.isin(tables, names[sizes < smallest_set])
