@@ -1,4 +1,4 @@
-"""The commands `attacks`, `calibrate`, `experiments`, `gate` and `unfamiliar`; the work is in modules of their own."""
+"""Commands of `python -m eval` that measure one thing each (see `COMMANDS`); the work is in modules of their own."""
 
 from __future__ import annotations
 
@@ -209,4 +209,30 @@ def unfamiliar(data: Path | None, model: str | None, out: Path | None, most: int
     click.echo(str(path))
 
 
-COMMANDS = (attacks, calibrate, experiments, gate, unfamiliar)
+@click.command("examiner-windows")
+@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_option
+@model_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
+@click.option("--rows", type=click.IntRange(1), default=300, help="Texts of a table, chosen by the seed.")
+@click.option("--windows", type=click.IntRange(1), default=3, help="Windows of a text, spread evenly.")
+@click.option("--seed", type=int, default=SEED)
+def examiner_windows(
+    checkpoint: Path, data: Path | None, model: str | None, out: Path | None, rows: int, windows: int, seed: int
+) -> None:
+    """Measure the examiner alone on groups it held out, by window and by article, in float32 and as shipped."""
+    from detector.store import DEFAULT_MODEL
+    from eval import examiner_windows as alone
+    from train.recipe import read_documents
+    from train.screen import Settings
+
+    documents = read_documents(data or default_data_dir(), Settings.read().documents)
+    found = alone.measure(documents, checkpoint, model, rows, windows, seed)
+    folder = out or REPORTS / DEFAULT_MODEL
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "examiner-windows.md"
+    path.write_text(alone.to_markdown(found), encoding="utf-8", newline="\n")
+    click.echo(str(path))
+
+
+COMMANDS = (attacks, calibrate, examiner_windows, experiments, gate, unfamiliar)
