@@ -156,9 +156,11 @@ def machine_paraphrase(
 @click.option(
     "--rounds", default="spinbot-0,wild-2,quillbot-1", help="Of these and all-tools-3 (eval/joined_rounds.py)."
 )
-@click.option("--steps", type=click.IntRange(1), default=500, help="Of the examiner's training in each round.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=1200, show_default=True, help="Of the examiner's training in each round."
+)
 def joined(data: Path | None, cache: Path, out: Path, rounds: str, steps: int) -> None:
-    """Train screen and examiner again without a tool and writers, for a score file; 15 minutes a round on two cores."""
+    """Train screen and examiner again without a tool and writers, for a score file; 25 minutes a round on two cores."""
     from eval import joined_rounds
 
     click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, split_names(rounds)))

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from detector.calibrate import sigmoid, spun_log_odds
 from detector.errors import InputError
-from detector.join import chosen_segments
 from detector.store import open_model
 from eval.metrics import auroc, placements, signature
 from eval.protocols import capped
 from train.corpora import Document
 from train.examiner import Settings, is_held_out
-from train.examiner_data import Labelled, Windows, cut_windows, select
+from train.examiner_data import Labelled, Windows, cut_windows, spread
 from train.export import upper_quantile
 from train.screen import SPUN, count_pairs
 from train.screen import Settings as ScreenSettings
@@ -140,11 +139,7 @@ def measure(
         raise InputError(f"{checkpoint}: it held out no spun or no human text of these data")
     labelled = [Labelled(d.text, d.label, d.table, d.group, None) for d in texts]
     windows = cut_windows(labelled, load_tokenizer(checkpoint), counts, settings.max_tokens, 0.0)
-    kept = np.zeros(len(windows), np.bool_)
-    for number in np.unique(windows.texts):
-        own = np.flatnonzero(windows.texts == number)
-        kept[own[chosen_segments(len(own), most)]] = True
-    windows = select(windows, kept)
+    windows = spread(windows, most)
     log.info("%d texts, %d windows", len(texts), len(windows))
     folder = open_model(model)
     with tempfile.TemporaryDirectory() as scratch:

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from detector.errors import InputError
-from detector.join import chosen_segments
 from detector.results import KINDS
 from eval import swaps
 from eval.experiments_report import Judged, Sizes, Variant, read_variants
@@ -39,7 +38,16 @@ from train.examiner import (
     train,
     training_documents,
 )
-from train.examiner_data import UNLABELLED, Labelled, Windows, cut_windows, labelled_documents, select, simulated
+from train.examiner_data import (
+    UNLABELLED,
+    Labelled,
+    Windows,
+    cut_windows,
+    labelled_documents,
+    select,
+    simulated,
+    spread,
+)
 from train.examiner_model import ExaminerConfig, ExaminerModel
 from train.screen import SPUN, count_pairs
 from train.screen import Settings as ScreenSettings
@@ -127,13 +135,14 @@ def make_pool(documents: Sequence[Document], settings: ExaminerSettings, sizes: 
     windows = cut_windows(texts, tokenizer, counts, settings.max_tokens, settings.windows["min_replaced"])
     judged_texts, judged = judged_documents(documents, sizes, folder)
     judged_windows = cut_windows(judged_texts, tokenizer, counts, settings.max_tokens, 0.0)
-    keep = np.zeros(len(judged_windows), np.bool_)
-    for number in np.unique(judged_windows.texts):
-        own = np.flatnonzero(judged_windows.texts == number)
-        keep[own[chosen_segments(len(own), sizes.windows)]] = True
     held = {f: frozenset(d.group for d in documents if _is_held(d, f, sizes.fold)) for f in ("", "wild", "spinbot")}
     pool = Pool(
-        windows, [(t.table, t.group) for t in texts], held, select(judged_windows, keep), judged, tokenizer.vocabulary
+        windows,
+        [(t.table, t.group) for t in texts],
+        held,
+        spread(judged_windows, sizes.windows),
+        judged,
+        tokenizer.vocabulary,
     )
     file.write_bytes(pickle.dumps(pool))
     return pool

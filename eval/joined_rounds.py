@@ -29,7 +29,7 @@ from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, fam
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import is_held_out
-from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, select, simulated
+from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, simulated, spread
 from train.export import thresholds, upper_quantile
 from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared, unseen
 from train.screen import SPUN, FittedScreen, fit
@@ -261,11 +261,7 @@ def _read_texts(
 
     given = [(k, s) for k, s in enumerate(screened) if s]
     windows = cut([Labelled(s.text, "original", "", s.group, None) for _, s in given], 0.0)
-    kept = np.zeros(len(windows), np.bool_)
-    for text in np.unique(windows.texts):
-        own = np.flatnonzero(windows.texts == text)
-        kept[own[chosen_segments(len(own), most)]] = True
-    windows = select(windows, kept)
+    windows = spread(windows, most)
     log.info("%d of %d texts examined, %d windows", len(given), len(screened), len(windows))
     kinds, tokens = score_windows(model, windows)
     lengths = windows.lengths()

@@ -208,7 +208,7 @@ def test_a_killed_job_goes_on_with_the_shards_that_are_missing(cluster: str, tmp
     with pytest.raises(JobError, match="holds a job"):
         score_files([str(source)], str(output), **options)
     with pytest.raises(JobError, match="another operating_point, threshold"):
-        score_files([str(source)], str(output), resume=True, operating_point="strict", **options)
+        score_files([str(source)], str(output), resume=True, operating_point="sensitive", **options)
     made = score_files([str(source)], str(output), resume=True, **options)
     assert joined(output) == (tmp_path / "out.jsonl").read_bytes()
     assert {path: path.stat().st_mtime_ns for path in before} == before

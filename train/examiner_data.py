@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.examiner import WordLevels
+from detector.join import chosen_segments
 from detector.results import KINDS
 from detector.segment import prepare
 from train.align import align
@@ -236,3 +237,12 @@ def select(windows: Windows, wanted: NDArray[np.bool_]) -> Windows:
         windows.texts[rows],
         windows.names,
     )
+
+
+def spread(windows: Windows, most: int) -> Windows:
+    """Return at most `most` windows of each text, those that the detector would examine."""
+    kept = np.zeros(len(windows), np.bool_)
+    for text in np.unique(windows.texts):
+        own = np.flatnonzero(windows.texts == text)
+        kept[own[chosen_segments(len(own), most)]] = True
+    return select(windows, kept)
