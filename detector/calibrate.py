@@ -102,7 +102,6 @@ def joined_features(
     spun = np.clip(spun_log_odds(kind_logits), -_LOGIT_LIMIT, _LOGIT_LIMIT)
     weights = pieces / pieces.sum()
     mean = float(spun @ weights)
-    replaced = float(np.mean(sigmoid(token_logits.astype(np.float64))))
     log_words = float(np.clip(np.log(words), *_LOG_WORDS_LIMITS))
     return np.array(
         [
@@ -111,12 +110,18 @@ def joined_features(
             mean,
             _top_half_mean(spun, weights),
             float(spun.max()),
-            float(np.log((replaced + 1e-3) / (1.0 - replaced + 1e-3))),  # 1e-3: one piece in a thousand is none
+            replaced_log_odds(token_logits),
             float(np.mean(token_logits > 0.0)),
             log_words,
             mean * (log_words - _TYPICAL_LOG_WORDS),
         ]
     )
+
+
+def replaced_log_odds(token_logits: NDArray[np.float32]) -> float:
+    """Return the log odds of the mean probability that a piece was replaced; `token_logits`: shape (pieces,), some."""
+    share = float(np.mean(sigmoid(token_logits.astype(np.float64))))
+    return float(np.log((share + 1e-3) / (1.0 - share + 1e-3)))  # 1e-3: one piece in a thousand is none
 
 
 def spun_log_odds(kind_logits: NDArray[np.float32]) -> NDArray[np.float64]:

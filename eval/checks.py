@@ -202,11 +202,7 @@ def unfamiliar(data: Path | None, model: str | None, out: Path | None, most: int
     if not tables.is_dir():
         click.echo(f"No tables at {tables}: only prose of packages is measured.", err=True)
     result = prose.measure(model, most, seed, tables=prose.kept_out(tables) if tables.is_dir() else None)
-    folder = out or REPORTS / str(result["model"]).split("@")[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "unfamiliar.md"
-    path.write_text(prose.to_markdown(result), encoding="utf-8", newline="\n")
-    click.echo(str(path))
+    _write_report(out, result["model"], "unfamiliar.md", prose.to_markdown(result))
 
 
 @click.command("examiner-windows")
@@ -221,18 +217,21 @@ def examiner_windows(
     checkpoint: Path, data: Path | None, model: str | None, out: Path | None, rows: int, windows: int, seed: int
 ) -> None:
     """Measure the examiner alone on groups it held out, by window and by article, in float32 and as shipped."""
-    from detector.store import DEFAULT_MODEL
     from eval import examiner_windows as alone
     from train.recipe import read_documents
     from train.screen import Settings
 
     documents = read_documents(data or default_data_dir(), Settings.read().documents)
     found = alone.measure(documents, checkpoint, model, rows, windows, seed)
-    folder = out or REPORTS / DEFAULT_MODEL
+    _write_report(out, found["model"], "examiner-windows.md", alone.to_markdown(found))
+
+
+def _write_report(out: Path | None, model_id: str, name: str, text: str) -> None:
+    """Write a report on a model into `out`, else into the model's folder of reports."""
+    folder = out or REPORTS / model_id.split("@")[0]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "examiner-windows.md"
-    path.write_text(alone.to_markdown(found), encoding="utf-8", newline="\n")
-    click.echo(str(path))
+    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    click.echo(str(folder / name))
 
 
 COMMANDS = (attacks, calibrate, examiner_windows, experiments, gate, unfamiliar)

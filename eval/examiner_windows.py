@@ -8,7 +8,6 @@ screen: every text is read. The detector's own figures are those of `python -m e
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,27 +18,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import sigmoid, spun_log_odds
+from detector.calibrate import replaced_log_odds, spun_log_odds
 from detector.errors import InputError
 from detector.store import open_model
-from eval.metrics import auroc, placements, signature
+from eval.experiments_report import HEADS, area, article_means
+from eval.metrics import signature
 from eval.protocols import capped
 from train.corpora import Document
 from train.examiner import Settings, is_held_out
 from train.examiner_data import Labelled, Windows, cut_windows, spread
 from train.export import upper_quantile
+from train.join import read_checkpoint
 from train.screen import SPUN, count_pairs
 from train.screen import Settings as ScreenSettings
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 FORMS = ("float32", "int8")
-HEADS = ("token head", "kind head")
 TARGET = 0.01
 """False-positive rate at which recall is compared."""
 FEWEST = 10
 """Texts of a spun set below which it only counts among all."""
-_FEWEST_WORDS = 40  # as the detector
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,14 @@ class Scores:
 
 def held_out_texts(documents: Sequence[Document], settings: Settings, rows: int, seed: int) -> list[Document]:
     """Return at most `rows` human and spun texts of each table whose groups the examiner held out."""
+    fewest = ScreenSettings.read().article["min_words"]
     fit = [
         i
         for i, d in enumerate(documents)
         if not d.licence_nc
         and is_held_out(d.group, settings.held_out)
         and d.label in ("original", SPUN)
-        and len(d.text.split()) >= _FEWEST_WORDS
+        and len(d.text.split()) >= fewest
     ]
     return [documents[i] for i in capped(fit, documents, rows, seed)]
 
@@ -75,15 +75,11 @@ def score(network: Path, windows: Windows, texts: int) -> Scores:
         levels = windows.levels[np.newaxis, part].astype(np.int64)
         given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "levels": levels}
         tokens, kinds = session.run(None, given)
-        share = float(sigmoid(tokens[0, 1:-1].astype(np.float64)).mean()) if ids.shape[1] > 2 else 0.0
-        replaced[row] = np.log((share + 1e-3) / (1.0 - share + 1e-3))  # 1e-3: as `calibrate.joined_features`
+        replaced[row] = replaced_log_odds(tokens[0, 1:-1])  # without the marks
         spun[row] = spun_log_odds(kinds)[0]
     by_window = dict(zip(HEADS, (replaced, spun), strict=True))
-    weights = windows.lengths().astype(np.float64)
-    mass = np.bincount(windows.texts, weights, texts)
-    with np.errstate(invalid="ignore"):  # a text without windows has no mean
-        articles = {h: np.bincount(windows.texts, weights * v, texts) / mass for h, v in by_window.items()}
-    return Scores(by_window, articles)
+    owner, pieces = windows.texts.astype(np.int64), windows.lengths().astype(np.float64)
+    return Scores(by_window, {h: article_means(v, owner, pieces, texts) for h, v in by_window.items()})
 
 
 def compare(texts: Sequence[Document], windows: Windows, scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
@@ -98,16 +94,16 @@ def compare(texts: Sequence[Document], windows: Windows, scores: Mapping[str, Sc
     rows = []
     for name, wanted in {**sets, "all": ~human}.items():
         articles, people = present[wanted[present]], present[human[present]]
-        of_set, of_people = wanted[windows.texts], human[windows.texts]
-        row: dict[str, Any] = {"set": name, "texts": len(articles), "windows": int(of_set.sum()), "heads": {}}
+        of_set, of_people = (np.flatnonzero(w[windows.texts]) for w in (wanted, human))
+        row: dict[str, Any] = {"set": name, "texts": len(articles), "windows": len(of_set), "heads": {}}
         for head in HEADS:
             own = row["heads"][head] = {}
             for form, found in scores.items():
                 by_window, by_article = found.windows[head], found.articles[head]
                 limit = upper_quantile(by_article[people], TARGET)
                 own[form] = {
-                    "window_auroc": float(auroc(*placements(by_window[of_people], by_window[of_set]))),
-                    "article_auroc": float(auroc(*placements(by_article[people], by_article[articles]))),
+                    "window_auroc": area(by_window, of_people, of_set),
+                    "article_auroc": area(by_article, people, articles),
                     "recall": float(np.mean(by_article[articles] >= limit)),
                 }
         rows.append(row)
@@ -126,11 +122,9 @@ def measure(
         InputError: the checkpoint was trained with other counts, or on other texts.
     """
     from train.examiner import load_tokenizer
-    from train.examiner_model import ExaminerModel
     from train.export_examiner import to_onnx
 
-    settings = Settings(**json.loads((checkpoint / "recipe.json").read_text(encoding="utf-8")))
-    network = ExaminerModel.from_pretrained(checkpoint)
+    settings, network = read_checkpoint(checkpoint)
     counts = count_pairs(documents, ScreenSettings.read())
     if network.config.association_digest != counts.table.digest():
         raise InputError(f"{checkpoint}: trained with counts of other texts than those here; give the same data")
@@ -151,6 +145,7 @@ def measure(
         }
     human = np.array([d.label != SPUN for d in texts])
     return {
+        "model": folder.model_id,
         "signature": signature(model=folder.model_id, rows=rows, windows=most, seed=seed),
         "human_texts": int(human.sum()),
         "human_windows": int(human[windows.texts].sum()),

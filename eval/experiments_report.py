@@ -138,13 +138,18 @@ def read_scores(file: Path, count: int) -> Scores:
     kept = np.load(file)
     owner, pieces = kept["texts"].astype(np.int64), kept["pieces"].astype(np.float64)
     windows = {"token head": kept["replaced"].astype(np.float64), "kind head": spun_log_odds(kept["kinds"])}
-    weight = np.bincount(owner, pieces, count)
-    articles = {}
-    for head, values in windows.items():
-        total = np.bincount(owner, pieces * values, count)
-        articles[head] = np.divide(total, weight, out=np.full(count, np.nan), where=weight > 0)
+    articles = {head: article_means(values, owner, pieces, count) for head, values in windows.items()}
     facts = {k: float(kept[k]) for k in ("train_seconds", "score_seconds", "trained_windows", "pool")}
     return Scores(json.loads(str(kept["plan"])), articles, windows, owner, facts)
+
+
+def article_means(values: Floats, owner: NDArray[np.int64], pieces: Floats, count: int) -> Floats:
+    """Return the mean of the windows of each of `count` texts, weighted by `pieces`; NaN for a text without windows.
+
+    `owner`: the text of each window.
+    """
+    weight, total = np.bincount(owner, pieces, count), np.bincount(owner, pieces * values, count)
+    return np.asarray(np.divide(total, weight, out=np.full(count, np.nan), where=weight > 0))
 
 
 def threshold(human: Floats, target: float = TARGET) -> float:

@@ -30,8 +30,8 @@ from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import is_held_out
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, simulated, spread
-from train.export import thresholds, upper_quantile
-from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared, unseen
+from train.export import thresholds
+from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared, long_enough, ranked, unseen
 from train.screen import SPUN, FittedScreen, fit
 from train.screen import Settings as ScreenSettings
 from train.simulation import imitates_only
@@ -184,12 +184,8 @@ def score_round(
         return cut_windows(texts, tokenizer, fitted.counts, examiner.max_tokens, min_replaced)
 
     model = _examiner(name, lambda: cut(texts, examiner.windows["min_replaced"]), examiner, cache)
-    gate_model, gate_odds = fit_gate(fitted, screen)
-    encoded, rules_of_join = fitted.encoded, screen.join
-    long_enough = np.array([d.words >= screen.article["min_words"] for d in encoded])
-    human = np.array([d.table.startswith("human/") for d in encoded])
-    gate = upper_quantile(gate_odds[human & long_enough], rules_of_join["examined_human_share"])
-    new = unseen(fitted, [documents[i] for i in one.train], {t.group for t in texts}) & long_enough
+    gate, encoded = fit_gate(fitted, screen), fitted.encoded
+    new = unseen(fitted, [documents[i] for i in one.train], {t.group for t in texts}) & long_enough(fitted, screen)
     numbers = np.flatnonzero(new).tolist()
     begins = np.searchsorted(fitted.segment_owner, np.arange(len(encoded) + 1))
     text_of = {d.id: d.text for d in [*(documents[i] for i in one.train), *fitted.simulated]}
@@ -197,24 +193,24 @@ def score_round(
         Screened(
             text_of[encoded[k].id],
             encoded[k].group,
-            (float(fitted.cross_fitted[k]), float(gate_odds[k])),
+            (float(fitted.cross_fitted[k]), float(gate.log_odds[k])),
             fitted.segment_logits[begins[k] : begins[k + 1]],
         )
-        if gate_odds[k] >= gate
+        if gate.log_odds[k] >= gate.threshold
         else None
         for k in numbers
     ]
-    most = int(rules_of_join["most_segments"])
+    most = int(screen.join["most_segments"])
     scored = Scored(
         rows,
         len(one.pool),
-        _read_texts([_screened(documents[i].text, fitted, gate_model) for i in rows], model, cut, most),
-        gate,
+        _read_texts([_screened(documents[i].text, fitted, gate.model) for i in rows], model, cut, most),
+        gate.threshold,
         Known(
             [encoded[k].table for k in numbers],
             [encoded[k].group for k in numbers],
             np.array([encoded[k].label == SPUN for k in numbers]),
-            gate_odds[new],
+            gate.log_odds[new],
             _read_texts(known, model, cut, most),
         ),
     )
@@ -297,9 +293,7 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
         human[rows], int(human.sum()), screen,
     )  # fmt: skip
     log.info("join: %s", dict(zip(JOINED_NAMES, looks.article.weights.round(2).tolist(), strict=True)))
-    ranked = known.gate - 200.0  # 200, 100: below all that was read to the end, as in `fit_join`
-    ranked[rows] = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)
-    points, _ = thresholds(np.array(known.tables)[human], ranked[human], SMALLEST_SET)
+    points, _ = thresholds(np.array(known.tables)[human], ranked(known.gate, rows, looks)[human], SMALLEST_SET)
     cleared = highest_cleared(points)
     result = np.full(len(found.rows), -np.inf)
     for k, one in enumerate(found.read):

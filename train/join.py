@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ from train.examiner import training_documents as examiner_documents
 from train.export import TARGET_RATES, thresholds, upper_quantile
 from train.kinds import fit_kind_scale
 from train.screen import SPUN, FittedScreen, Floats, Settings, inner_fold, sample_weights
+
+if TYPE_CHECKING:
+    from train.examiner_model import ExaminerModel
 
 log = logging.getLogger(__name__)
 RECIPE_FILE = "recipe.json"
@@ -68,8 +71,25 @@ def unseen(fitted: FittedScreen, documents: Sequence[Document], groups: Abstract
     return np.array([d.id in taken and d.group not in groups for d in fitted.encoded])
 
 
-def fit_gate(fitted: FittedScreen, settings: Settings) -> tuple[ArticleModel, Floats]:
-    """Fit what decides whether the examiner looks at a text; return it and the documents' cross-fitted log odds.
+@dataclass(frozen=True)
+class Gate:
+    """What decides whether the examiner looks at a text: from log odds of `threshold` on.
+
+    `log_odds`: of the fitted documents, cross-fitted, shape (documents,).
+    """
+
+    model: ArticleModel
+    log_odds: Floats
+    threshold: float
+
+
+def long_enough(fitted: FittedScreen, settings: Settings) -> NDArray[np.bool_]:
+    """Return which of the fitted documents have the words that the detector asks for."""
+    return np.array([d.words >= int(settings.article["min_words"]) for d in fitted.encoded])
+
+
+def fit_gate(fitted: FittedScreen, settings: Settings) -> Gate:
+    """Fit the gate; its threshold lets the recipe's share of the human documents through.
 
     On human texts against spun ones alone. That a translation or a model's text passes costs little, since there are
     few in any stream; and a paraphraser's output, which resembles them, passes as well.
@@ -88,7 +108,9 @@ def fit_gate(fitted: FittedScreen, settings: Settings) -> tuple[ArticleModel, Fl
     weights[rows] = sample_weights([encoded[i] for i in rows], np.arange(len(rows)), even, whole_articles=True)
     penalty = settings.join["gate_penalty"]
     model = fit_logistic(features[rows], spun[rows], weights[rows], penalty, GATE_NAMES)
-    return model, cross_fit(features, spun, weights, [d.group for d in encoded], settings, penalty, GATE_NAMES, taught)
+    odds = cross_fit(features, spun, weights, [d.group for d in encoded], settings, penalty, GATE_NAMES, taught)
+    people = long_enough(fitted, settings) & np.array([d.table.startswith("human/") for d in encoded])
+    return Gate(model, odds, upper_quantile(odds[people], settings.join["examined_human_share"]))
 
 
 def examine(
@@ -248,6 +270,16 @@ def fit_looks(
     return Looks(first_look, read_on, article, odds, cleared)
 
 
+def ranked(gate_odds: Floats, read: NDArray[np.int64], looks: Looks) -> Floats:
+    """Return log odds of all texts in the order of suspicion; `read`: those that pass the gate, as in `looks`.
+
+    Below all that was read to the end stands what the first look cleared, and below that what the gate stopped.
+    """
+    result = gate_odds - 200.0  # 200, 100: out of reach of any log odds
+    result[read] = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)
+    return result
+
+
 def calibrated(
     model: ArticleModel, log_odds: Floats, labels: NDArray[np.bool_], weights: Floats
 ) -> tuple[ArticleModel, Floats]:
@@ -266,6 +298,14 @@ def calibrated(
     return stretched, slope * log_odds + bias
 
 
+def read_checkpoint(checkpoint: Path) -> tuple[ExaminerSettings, ExaminerModel]:
+    """Return the recipe and the model of a folder of `python -m train examiner`."""
+    from train.examiner_model import ExaminerModel
+
+    recipe = json.loads((checkpoint / RECIPE_FILE).read_text(encoding="utf-8"))
+    return ExaminerSettings(**recipe), ExaminerModel.from_pretrained(checkpoint)
+
+
 def join_models(
     folder: Path,
     fitted: FittedScreen,
@@ -280,11 +320,9 @@ def join_models(
         InputError: the examiner was trained with another association table.
         ValueError: the exported network differs from the checkpoint.
     """
-    from train.examiner_model import ExaminerModel
     from train.export_examiner import export_examiner
 
-    examiner_settings = ExaminerSettings(**json.loads((checkpoint / RECIPE_FILE).read_text(encoding="utf-8")))
-    model = ExaminerModel.from_pretrained(checkpoint)
+    examiner_settings, model = read_checkpoint(checkpoint)
     if model.config.association_digest != fitted.association.digest():
         raise InputError(
             f"{checkpoint}: the examiner was trained with other counts of neighbouring words than this screen's; train "
@@ -323,14 +361,12 @@ def fit_join(
     examiner = Examiner(open_model(folder))
 
     rules = settings.join
-    min_words = int(settings.article["min_words"])
     human = np.array([d.table.startswith("human/") for d in fitted.encoded])
-    long_enough = np.array([d.words >= min_words for d in fitted.encoded])
-    gate_model, gate_odds = fit_gate(fitted, settings)
-    gate = upper_quantile(gate_odds[human & long_enough], rules["examined_human_share"])
-    new = unseen(fitted, documents, {d.group for d in examiner_documents(documents, examiner_settings)}) & long_enough
-    wanted = np.flatnonzero(new & (gate_odds >= gate))
-    examined = examine(fitted, gate_odds, texts, wanted, examiner, int(rules["most_segments"]))
+    gate = fit_gate(fitted, settings)
+    trained = {d.group for d in examiner_documents(documents, examiner_settings)}
+    new = unseen(fitted, documents, trained) & long_enough(fitted, settings)
+    wanted = np.flatnonzero(new & (gate.log_odds >= gate.threshold))
+    examined = examine(fitted, gate.log_odds, texts, wanted, examiner, int(rules["most_segments"]))
     encoded = fitted.encoded
     tables = [encoded[r].table for r in examined.rows]
     groups = [encoded[r].group for r in examined.rows]
@@ -338,7 +374,7 @@ def fit_join(
     population: dict[str, int] = {}
     for i in np.flatnonzero(new):
         population[encoded[i].table] = population.get(encoded[i].table, 0) + 1
-    log.info("gate %.3f: %d of %d unseen texts examined", gate, len(spun), new.sum())
+    log.info("gate %.3f: %d of %d unseen texts examined", gate.threshold, len(spun), new.sum())
     weights = article_weights(tables, spun, population, settings)
     people = new & human
     single = np.bincount(examined.segment_text, minlength=len(spun)) == 1
@@ -347,10 +383,7 @@ def fit_join(
     )
     log.info("first look %.3f: %d of them read on", looks.read_on, (~looks.cleared).sum())
 
-    log_odds = np.full(len(encoded), -np.inf)
-    # Below all that was read, in this order: what the first look cleared, what the screen cleared.
-    log_odds[new] = gate_odds[new] - 200.0
-    log_odds[examined.rows] = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)
+    log_odds = np.where(new, ranked(gate.log_odds, examined.rows, looks), -np.inf)
     points, details = thresholds(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
     )
@@ -369,7 +402,7 @@ def fit_join(
     )
     measured = {
         **measured,
-        "gate": _share_table(encoded, new, gate_odds >= gate),
+        "gate": _share_table(encoded, new, gate.log_odds >= gate.threshold),
         "read_on": _share_table(encoded, new, log_odds > -50.0),
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_examined": round(accuracy, 4),
@@ -378,7 +411,7 @@ def fit_join(
     config["operating_points"] = points
     config["evidence"] = dict(settings.evidence)
     config["join"] = {
-        "gate": {"log_odds": gate, "article": gate_model.to_config()},
+        "gate": {"log_odds": gate.threshold, "article": gate.model.to_config()},
         "first_look": {"log_odds": looks.read_on, "article": looks.first_look.to_config()},
         "cleared": cleared,
         "most_segments": int(rules["most_segments"]),
