@@ -1,13 +1,13 @@
 """The screen and the examiner -> one answer. The screen clears what is surely clean, the rest is examined.
 
 Most articles of any stream are clean and cost the screen a millisecond; the examiner takes ten times as long for each
-segment. So it looks at one first, the one that looks most spun to the screen, and reads on only where that leaves a
-doubt: the screen can let more articles through for the same time.
+segment. So a much smaller network looks first, at the segments that look most spun to the screen, and the examiner
+reads only where that leaves a doubt: the screen can let more articles through for the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,14 +50,17 @@ class Join:
         self.gate = float(config["gate"]["log_odds"])
         self._gate = ArticleModel.from_config(config["gate"]["article"], GATE_NAMES)
         self.cleared = float(config["cleared"])
-        self._read_on = float(config["first_look"]["log_odds"])
-        self._first_look = ArticleModel.from_config(config["first_look"]["article"], JOINED_NAMES)
+        look = config["first_look"]
+        self._read_on = float(look["log_odds"])
+        self._first_look = ArticleModel.from_config(look["article"], JOINED_NAMES)
+        self._look_segments = int(look["segments"])
+        self._look_kind_scale = float(look["kind_scale"])
         self._article = ArticleModel.from_config(config["article"], JOINED_NAMES)
         self._most_segments = int(config["most_segments"])
         self._segment = np.asarray(config["segment"], dtype=np.float64)
         self._kind_scale = float(config["kind_scale"])
-        if self._segment.shape != (3,) or self._most_segments < 1:
-            raise ValueError("join: expected three numbers in `segment` and at least one segment")
+        if self._segment.shape != (3,) or min(self._most_segments, self._look_segments) < 1:
+            raise ValueError("join: expected three numbers in `segment` and at least one segment to read")
         self.examiner = Examiner(folder)
 
     def judge(
@@ -81,55 +84,54 @@ class Join:
             return None
         chosen = chosen_segments(len(segment_logits), self._most_segments)
         word_levels = WordLevels.of(prepared.tokens, levels)
-        first = first_segment(segment_logits, chosen)
-        examined = self._examine(prepared, [first], word_levels)
-        if len(chosen) > 1:
-            features = features_of(odds, examined, words)
-            if features is not None and (seen := float(self._first_look.log_odds(features))) < self._read_on:
-                # What was not read is taken to be like what was: the screen found nothing worse.
-                spun = np.repeat(spun_log_odds(examined.kind_logits), len(segment_logits))
-                return self._judged(min(seen, self.cleared), examined, segment_logits, slice(None), spun)
-            before, behind = [i for i in chosen if i < first], [i for i in chosen if i > first]
-            parts = [self._examine(prepared, rest, word_levels) for rest in (before, behind)]
-            examined = Examined.joined([parts[0], examined, parts[1]])
+        at = looked_at(segment_logits, chosen, self._look_segments)
+        looked = self._read(self.examiner.look, prepared, at, word_levels)
+        features = features_of(odds, looked, words)
+        if features is not None and (seen := float(self._first_look.log_odds(features))) < self._read_on:
+            seen = min(seen, self.cleared)
+            return self._judged(seen, looked, at, segment_logits, self._look_kind_scale)
+        examined = self._read(self.examiner.examine, prepared, chosen, word_levels)
         features = features_of(odds, examined, words)
         if features is None:
             return None
-        return self._judged(
-            float(self._article.log_odds(features)),
-            examined,
-            segment_logits,
-            chosen,
-            spun_log_odds(examined.kind_logits),
-        )
+        return self._judged(float(self._article.log_odds(features)), examined, chosen, segment_logits, self._kind_scale)
 
     def _judged(
         self,
         log_odds: float,
         examined: Examined,
+        read: Sequence[int],
         segment_logits: NDArray[np.float64],
-        read: Sequence[int] | slice,
-        spun: NDArray[np.float64],
+        kind_scale: float,
     ) -> Judged:
-        """Put the answer together; `spun`: the examiner's log odds of the segments `read`."""
-        kinds = np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets))[_OTHERS] * self._kind_scale
+        """Put the answer together; `read`: the segments of `examined`."""
+        kinds = np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets))[_OTHERS] * kind_scale
         odds = np.exp(kinds - kinds.max())
-        segments = self._segment[0] * segment_logits + self._segment[2]
-        segments[read] += self._segment[1] * spun
+        own = spun_log_odds(examined.kind_logits)
+        spun = np.full(len(segment_logits), own.mean())  # what was not read is taken to be like what was
+        spun[read] = own
+        segments = self._segment[0] * segment_logits + self._segment[1] * spun + self._segment[2]
         return Judged(log_odds, odds / odds.sum(), segments, examined)
 
     def examine(self, prepared: Prepared, levels: NDArray[np.int64]) -> Examined:
         """Return what the examiner says of an article's segments (`chosen_segments`), whatever the screen does."""
         chosen = chosen_segments(len(prepared.ends), self._most_segments)
-        return self._examine(prepared, chosen, WordLevels.of(prepared.tokens, levels))
+        return self._read(self.examiner.examine, prepared, chosen, WordLevels.of(prepared.tokens, levels))
 
-    def _examine(self, prepared: Prepared, chosen: Sequence[int], words: WordLevels) -> Examined:
-        return self.examiner.examine(prepared.normal.text, [prepared.segment_range(i) for i in chosen], words)
+    def _read(
+        self, by: Callable[..., Examined], prepared: Prepared, chosen: Sequence[int], words: WordLevels
+    ) -> Examined:
+        return by(prepared.normal.text, [prepared.segment_range(i) for i in chosen], words)
 
 
-def first_segment(segment_logits: NDArray[np.float64], chosen: Sequence[int]) -> int:
-    """Return the segment that is examined first: of those chosen, the one that looks most spun to the screen."""
-    return chosen[int(np.argmax(segment_logits[chosen]))]
+def looked_at(segment_logits: NDArray[np.float64], chosen: Sequence[int], most: int) -> list[int]:
+    """Return the segments of the first look: of those chosen, the `most` that look most spun to the screen, in order.
+
+    >>> looked_at(np.array([0.5, 2.0, 9.0, 1.0]), [0, 1, 3], 2)
+    [1, 3]
+    """
+    worst = np.argsort(-segment_logits[chosen], kind="stable")[:most]
+    return sorted(chosen[i] for i in worst.tolist())
 
 
 def chosen_segments(count: int, most: int) -> list[int]:

@@ -31,7 +31,9 @@ from eval.protocols import ALSO_LEFT_OUT, Settings, capped, family_of, fold_of
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import (
+    begin_first_look,
     encoder_folder,
+    first_look_settings,
     load_tokenizer,
     score_windows,
     teacher_loss,
@@ -44,6 +46,7 @@ from train.examiner_data import (
     Windows,
     cut_windows,
     labelled_documents,
+    preset_of,
     select,
     simulated,
     spread,
@@ -123,7 +126,12 @@ def make_pool(documents: Sequence[Document], settings: ExaminerSettings, sizes: 
     chosen = training_documents(documents, replace(settings, held_out=0.0))
     texts = list(labelled_documents(chosen, settings.windows["pair_rows"], settings.seed))
     for rate in sizes.change_rates:
-        counts_of = {"documents": sizes.simulated_documents, "llm_documents": sizes.simulated_llm_documents}
+        counts_of = {
+            "documents": sizes.simulated_documents,
+            "llm_documents": sizes.simulated_llm_documents,
+            "mt_documents": sizes.simulated_mt_documents,
+            "mt_turns": 1,
+        }
         for text in simulated(chosen, data, {**settings.simulation, **counts_of, "rate_factors": [rate]}):
             if text.kind == SPUN:
                 texts.append(replace(text, table=f"{text.table}@{rate}"))
@@ -183,13 +191,14 @@ def judged_documents(documents: Sequence[Document], sizes: Sizes, encoder: Path)
 def training_windows(pool: Pool, variant: Variant, sizes: Sizes) -> Windows:
     """Return the windows that a variant may draw from."""
     held = pool.held[variant.real or ""]
+    left_out_tables = (*variant.leave_out_tables, *(() if variant.translations else ("simulated/mt-",)))
     rates = {str(r) for r in variant.rates or sizes.change_rates}
     wanted = []
     for table, group in pool.texts:
         simulator, _, rate = table.removeprefix("simulated/").partition("@")
-        keeps = group not in held and not table.startswith(tuple(variant.leave_out_tables))
+        keeps = group not in held and not table.startswith(left_out_tables)
         if rate:
-            own_names = (simulator, simulator.removeprefix("llm-"))  # both of texts that language models wrote
+            own_names = (simulator, preset_of(simulator))  # both of what machines wrote
             left_out = any(name.startswith(tuple(variant.leave_out)) for name in own_names)
             keeps = keeps and rate in rates and not left_out
         wanted.append(keeps)
@@ -232,7 +241,8 @@ def _matters(plan: str) -> dict[str, Any]:
     """Return what of a plan its scores depend on; defaults stand for keys that came later."""
     given = json.loads(plan)
     own = {k: v for k, v in given.items() if k not in ("title", "expected", "found", "against", "sizes") and v}
-    sizes = {k: v for k, v in given["sizes"].items() if k not in ("bootstrap", "shipped_texts")}
+    unused = {"bootstrap", "shipped_texts"} | (set() if given.get("translations") else {"simulated_mt_documents"})
+    sizes = {k: v for k, v in given["sizes"].items() if k not in unused}
     return {**own, "sizes": sizes}
 
 
@@ -259,6 +269,8 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
         optimiser=optimiser,
         loss={**settings.loss} if variant.unlabelled is None else {**settings.loss, "unlabelled": variant.unlabelled},
     )
+    if variant.first_look_steps:
+        own = first_look_settings(replace(own, first_look={**own.first_look, "steps": variant.first_look_steps}))
     torch.manual_seed(own.seed)
     kind = CaseModel if variant.case else ExaminerModel
     layers = variant.layers or sizes.layers
@@ -271,6 +283,8 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
         model, teach = teacher.with_fewer_layers(layers), teacher_loss(teacher)
     else:
         model = kind.from_encoder(encoder_folder(own.encoder), layers)
+    if variant.first_look_steps:
+        model = begin_first_look(model, own)
     log.info("%s: %d windows to draw from, %d to judge", variant.name, len(windows), len(judged))
     started = time.monotonic()
     train(windows, model, own, cache / variant.name, teach=teach)
@@ -281,7 +295,8 @@ def run_variant(variant: Variant, pool: Pool, settings: ExaminerSettings, sizes:
     replaced = np.add.reduceat(1.0 / (1.0 + np.exp(-tokens.astype(np.float64))), judged.offsets[:-1]) / lengths
     np.savez_compressed(
         file, plan=plan, kinds=kinds, replaced=replaced, pieces=lengths, texts=judged.texts, pool=len(windows),
-        train_seconds=trained - started, score_seconds=scored - trained, trained_windows=sizes.steps * batch,
+        train_seconds=trained - started, score_seconds=scored - trained,
+        trained_windows=own.optimiser["steps"] * own.optimiser["batch"],
     )  # fmt: skip
     log.info("%s: trained %.0f s, scored %.0f s", variant.name, trained - started, scored - trained)
     return file

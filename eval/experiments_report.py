@@ -45,6 +45,7 @@ class Sizes:
     windows: int
     simulated_documents: int
     simulated_llm_documents: int
+    simulated_mt_documents: int
     change_rates: Sequence[float]
     swap_share: float
     swap_texts: int
@@ -60,7 +61,10 @@ class Variant:
     change rates to draw from. `real`: the tool family held out while all other real output is trained on; "" trains on
     none. `unlabelled`: weight of the multiple-instance loss. `halves`: windows cut in two. `case`: case of pieces as a
     further embedding. `no_levels`: nothing is told of how well words go together. `teacher`: variant as some of whose
-    layers it begins and whose answers it learns beside the labels. `against`: the variant that it is compared with.
+    layers it begins and whose answers it learns beside the labels. `translations`: with simulated spinning of machine
+    translations. `first_look_steps`: not an examiner is trained but
+    the small network of the first look, from the encoder, so many steps of its own batches. `against`: the variant that
+    it is compared with.
     """
 
     name: str
@@ -79,6 +83,8 @@ class Variant:
     halves: bool = False
     no_levels: bool = False
     seed: int | None = None
+    translations: bool = False
+    first_look_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.calibrate import FEATURE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid
-from detector.join import chosen_segments, first_segment
+from detector.join import chosen_segments, looked_at
 from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
 from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
-from train.examiner import is_held_out
-from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, simulated, spread
+from train.examiner import fit_networks, is_held_out
+from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, preset_of, simulated, spread
 from train.export import thresholds
-from train.join import SMALLEST_SET, article_weights, fit_gate, fit_looks, highest_cleared, long_enough, ranked, unseen
+from train.join import (
+    SMALLEST_SET,
+    FittedLook,
+    article_weights,
+    fit_gate,
+    fit_look,
+    highest_cleared,
+    long_enough,
+    ranked,
+    read_on_from,
+    unseen,
+)
 from train.screen import SPUN, FittedScreen, fit
 from train.screen import Settings as ScreenSettings
 from train.simulation import imitates_only
@@ -65,14 +76,13 @@ class Screened:
 class Read:
     """What both models say of a text.
 
-    `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, of the segment looked at
-    first and of all; `single`: whether that is the same.
+    `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, by the network of the
+    first look and by the examiner.
     """
 
     odds: tuple[float, float]
     first: Floats
     features: Floats
-    single: bool
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ def training_texts(
 
 
 def _simulator(table: str) -> str:
-    return table.removeprefix("simulated/").removeprefix("llm-") if table.startswith("simulated/") else ""
+    return preset_of(table) if table.startswith("simulated/") else ""
 
 
 def score_round(
@@ -183,7 +193,13 @@ def score_round(
     def cut(texts: Sequence[Labelled], min_replaced: float) -> Windows:
         return cut_windows(texts, tokenizer, fitted.counts, examiner.max_tokens, min_replaced)
 
-    model = _examiner(name, lambda: cut(texts, examiner.windows["min_replaced"]), examiner, cache)
+    networks = fit_networks(
+        lambda: cut(texts, examiner.windows["min_replaced"]),
+        fitted.association.digest(),
+        replace(examiner, teacher={**examiner.teacher, "steps": 0}),
+        cache / f"{name}-examiner",
+        resume=True,
+    )
     gate, encoded = fit_gate(fitted, screen), fitted.encoded
     new = unseen(fitted, [documents[i] for i in one.train], {t.group for t in texts}) & long_enough(fitted, screen)
     numbers = np.flatnonzero(new).tolist()
@@ -200,18 +216,17 @@ def score_round(
         else None
         for k in numbers
     ]
-    most = int(screen.join["most_segments"])
     scored = Scored(
         rows,
         len(one.pool),
-        _read_texts([_screened(documents[i].text, fitted, gate.model) for i in rows], model, cut, most),
+        _read_texts([_screened(documents[i].text, fitted, gate.model) for i in rows], networks, cut, screen),
         gate.threshold,
         Known(
             [encoded[k].table for k in numbers],
             [encoded[k].group for k in numbers],
             np.array([encoded[k].label == SPUN for k in numbers]),
             gate.log_odds[new],
-            _read_texts(known, model, cut, most),
+            _read_texts(known, networks, cut, screen),
         ),
     )
     _keep(file, scored)
@@ -228,41 +243,25 @@ def _screened(text: str, fitted: FittedScreen, gate: ArticleModel) -> Screened |
     return Screened(text, "", odds, segments)
 
 
-def _examiner(name: str, cut: Callable[[], Windows], settings: ExaminerSettings, cache: Path) -> Any:
-    import torch
-
-    from train.examiner import encoder_folder, train
-    from train.examiner_model import ExaminerModel
-
-    folder = cache / f"{name}-examiner"
-    if not (folder / "model.safetensors").exists():
-        windows = cut()
-        torch.manual_seed(settings.seed)
-        log.info("%s: %d windows in training", name, len(windows))
-        train(
-            windows, ExaminerModel.from_encoder(encoder_folder(settings.encoder), settings.layers), settings, folder,
-            resume=True,
-        )  # fmt: skip
-    return ExaminerModel.from_pretrained(folder)
-
-
 def _read_texts(
     screened: Sequence[Screened | None],
-    model: Any,
+    networks: tuple[Any, Any],
     cut: Callable[[Sequence[Labelled], float], Windows],
-    most: int,
+    screen: ScreenSettings,
 ) -> list[Read | None]:
-    """Have the examiner read the texts, at most so many segments of each; None stays None."""
+    """Have the examiner and the network of the first look read the texts; None stays None."""
     from train.examiner import score_windows
 
     given = [(k, s) for k, s in enumerate(screened) if s]
     windows = cut([Labelled(s.text, "original", "", s.group, None) for _, s in given], 0.0)
+    most, at_first = int(screen.join["most_segments"]), int(screen.join["look_segments"])
     windows = spread(windows, most)
     log.info("%d of %d texts examined, %d windows", len(given), len(screened), len(windows))
-    kinds, tokens = score_windows(model, windows)
+    scores = [score_windows(model, windows) for model in networks]
     lengths = windows.lengths()
 
-    def joined(rows: NDArray[np.int64], text: Screened) -> Floats:
+    def joined(network: int, rows: NDArray[np.int64], text: Screened) -> Floats:
+        kinds, tokens = scores[network]
         pieces = np.concatenate([np.arange(windows.offsets[r], windows.offsets[r + 1]) for r in rows])
         return joined_features(*text.odds, kinds[rows], tokens[pieces], lengths[rows], len(text.text.split()))
 
@@ -271,8 +270,8 @@ def _read_texts(
         at, text = given[number]
         own = np.flatnonzero(windows.texts == number)
         places = chosen_segments(len(text.segments), most)
-        first = places.index(first_segment(text.segments, places))
-        result[at] = Read(text.odds, joined(own[first : first + 1], text), joined(own, text), len(own) == 1)
+        first = [places.index(i) for i in looked_at(text.segments, places, at_first)]
+        result[at] = Read(text.odds, joined(1, own[first], text), joined(0, own, text))
     return result
 
 
@@ -282,18 +281,24 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
     What is cleared keeps the screen's probability, but below the lowest threshold, as in `train.join.fit_join`.
     """
     known = found.known
-    passed = [(k, r) for k, r in enumerate(known.read) if r]
-    rows = np.array([k for k, _ in passed])
     human = np.array([t.startswith("human/") for t in known.tables])
-    tables = [known.tables[k] for k in rows]
-    looks = fit_looks(
-        np.array([r.first for _, r in passed]), np.array([r.features for _, r in passed]),
-        np.array([r.single for _, r in passed]), known.spun[rows],
-        article_weights(tables, known.spun[rows], Counter(known.tables), screen), [known.groups[k] for k in rows],
-        human[rows], int(human.sum()), screen,
-    )  # fmt: skip
-    log.info("join: %s", dict(zip(JOINED_NAMES, looks.article.weights.round(2).tolist(), strict=True)))
-    points, _ = thresholds(np.array(known.tables)[human], ranked(known.gate, rows, looks)[human], SMALLEST_SET)
+    population = Counter(known.tables)
+
+    def fitted(rows: NDArray[np.int64], features: Sequence[Floats]) -> FittedLook:
+        tables = [known.tables[k] for k in rows]
+        weights = article_weights(tables, known.spun[rows], population, screen)
+        return fit_look(np.array(features), known.spun[rows], weights, [known.groups[k] for k in rows], screen)
+
+    passed = [(k, r) for k, r in enumerate(known.read) if r]
+    looked = np.array([k for k, _ in passed])
+    look = fitted(looked, [r.first for _, r in passed])
+    read_on = read_on_from(look.log_odds[human[looked]], int(human.sum()), screen)
+    further = look.log_odds >= read_on
+    read = looked[further]
+    article = fitted(read, [r.features for (_, r), on in zip(passed, further, strict=True) if on])
+    log.info("join: %s", dict(zip(JOINED_NAMES, article.model.weights.round(2).tolist(), strict=True)))
+    order = ranked(known.gate, looked, look.log_odds, read, article.log_odds)
+    points, _ = thresholds(np.array(known.tables)[human], order[human], SMALLEST_SET)
     cleared = highest_cleared(points)
     result = np.full(len(found.rows), -np.inf)
     for k, one in enumerate(found.read):
@@ -301,9 +306,8 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
             continue
         result[k] = min(one.odds[0], cleared)
         if one.odds[1] >= found.gate:
-            seen = float(looks.first_look.log_odds(one.first))
-            read_on = one.single or seen >= looks.read_on
-            result[k] = float(looks.article.log_odds(one.features)) if read_on else min(seen, cleared)
+            seen = float(look.model.log_odds(one.first))
+            result[k] = float(article.model.log_odds(one.features)) if seen >= read_on else min(seen, cleared)
     return sigmoid(result)
 
 
@@ -330,7 +334,13 @@ def run(data: Path, cache: Path, out: Path, steps: int, rounds: Sequence[str]) -
     from train.examiner import encoder_folder, load_tokenizer
 
     screen, examiner = ScreenSettings.read(), ExaminerSettings.read()
-    examiner = replace(examiner, optimiser={**examiner.optimiser, "steps": steps})
+    share = steps / examiner.optimiser["steps"]
+    examiner = replace(
+        examiner,
+        optimiser={**examiner.optimiser, "steps": steps},
+        further={**examiner.further, "steps": round(share * examiner.further["steps"])},
+        first_look={**examiner.first_look, "steps": round(share * examiner.first_look["steps"])},
+    )
     documents, dropped = remove_duplicates(load_documents(data), exclude=read_seeds(data))
     log.info("dropped %s", dropped)
     # A folder for these texts and recipes: what is kept for others has other row numbers and other models.

@@ -1,4 +1,4 @@
-"""Makes tests/data/tiny_examiner: a real examiner, with random weights, of 40 kB; needs the train extra.
+"""Makes tests/data/tiny_examiner: real networks with random weights, of 40 kB each; needs the train extra.
 
 PYTHONPATH=. python tests/make_tiny_examiner.py
 """
@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 from tokenizers.processors import BertProcessing
 
+from detector.examiner import FIRST_LOOK, NETWORK
 from train.examiner_model import ExaminerConfig, ExaminerModel
 from train.export_examiner import export_examiner
 
@@ -36,9 +37,9 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_model(vocabulary: int, width: int = 16) -> ExaminerModel:
+def tiny_model(vocabulary: int, width: int = 16, seed: int = 1) -> ExaminerModel:
     """Return an untrained model of one layer whose logits vary by several units."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     config = ExaminerConfig(
         vocab_size=vocabulary,
         hidden_size=width,
@@ -59,8 +60,9 @@ def main() -> None:
         tokenizer.enable_truncation(8)  # the export has to switch both off
         tokenizer.enable_padding(length=8)
         tokenizer.save(str(path))
-        model = tiny_model(tokenizer.get_vocab_size())
-        print(export_examiner(model, path, FOLDER, precision="float32", max_tokens=64))  # noqa: T201
+        for name, width, seed in ((NETWORK, 16, 1), (FIRST_LOOK, 8, 2)):
+            model = tiny_model(tokenizer.get_vocab_size(), width, seed)
+            print(export_examiner(model, path, FOLDER, name=name, precision="float32", max_tokens=64))  # noqa: T201
 
 
 if __name__ == "__main__":

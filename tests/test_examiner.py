@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from detector.errors import ModelError
-from detector.examiner import NOT_EXAMINED, Examined, Examiner, WordLevels, available_threads
+from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined, Examiner, WordLevels, available_threads
 from detector.results import KINDS
 from detector.segment import prepare
 from detector.store import open_model, write_manifest
@@ -38,10 +38,10 @@ TEXT = (
 def make_folder(path, settings=None, **changes):
     """Write a model folder that holds the tiny examiner and return it opened."""
     path.mkdir(parents=True)
-    for name in ("examiner.onnx", "tokenizer.json"):
+    for name in (NETWORK, FIRST_LOOK, "tokenizer.json"):
         shutil.copy(TINY / name, path / name)
     for name, content in changes.items():
-        (path / name.replace("_", ".")).write_bytes(content)
+        (path / ".".join(name.rsplit("_", 1))).write_bytes(content)
     config = {"examiner": {"max_tokens": MAX_TOKENS} if settings is None else settings}
     (path / "config.json").write_text(json.dumps(config))
     write_manifest(path, "tiny", {})
@@ -354,6 +354,19 @@ def test_broken_parts_are_named(tmp_path, changes):
     examiner = Examiner(make_folder(tmp_path / "model", **changes))
     with pytest.raises(ModelError, match="cannot be loaded"):
         examiner.examine(TEXT, [(0, 10)], NOTHING)
+
+
+def test_the_first_look_is_a_network_of_its_own_over_the_same_pieces(examiner, tmp_path):
+    looked, examined = (read(TEXT, halves(TEXT), NOTHING) for read in (examiner.look, examiner.examine))
+    for name in ("starts", "ends", "offsets"):
+        np.testing.assert_array_equal(getattr(looked, name), getattr(examined, name))
+    assert looked.kind_logits.shape == examined.kind_logits.shape
+    assert (looked.token_logits != examined.token_logits).any()
+
+    broken = Examiner(make_folder(tmp_path / "model", first_look_onnx=b"no network"))
+    assert same(broken.examine(TEXT, halves(TEXT), NOTHING), examined)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        broken.look(TEXT, halves(TEXT), NOTHING)
 
 
 def test_ctrl_c_while_the_runtime_is_imported_is_no_broken_model(folder, monkeypatch):

@@ -27,6 +27,7 @@ from train.examiner_data import (
     cut_windows,
     labelled_documents,
     padded,
+    preset_of,
     select,
     simulated,
     table_shares,
@@ -47,10 +48,17 @@ def small(**changes: object) -> Settings:
         "llm_documents": 4,
         "presets": ["dictionary"],
         "llm_presets": ["dictionary"],
+        "mt_documents": 3,
+        "mt_turns": 2,
+        "mt_presets": ["dictionary"],
         "rate_factors": [0.5, 1.0],
     }
     optimiser = {**recipe.optimiser, "steps": 6, "averaged_runs": [], "batch": 4, "save_every": 3}
-    given = {"simulation": simulation, "teacher": {**recipe.teacher, "steps": 0}, "optimiser": optimiser, **changes}
+    first_look = {"width": 8, "layers": 1, "steps": 3, "batch": 4, "learning_rate": 1e-3}
+    teacher = {**recipe.teacher, "steps": 0}
+    further = {**recipe.further, "steps": 0}
+    given = {"simulation": simulation, "teacher": teacher, "further": further, "first_look": first_look}
+    given |= {"optimiser": optimiser, **changes}
     return replace(recipe, max_tokens=48, documents={}, **given)
 
 
@@ -114,14 +122,27 @@ def test_simulated_text_stands_beside_its_original_and_leaves_out_families_that_
     made = tiny()
     rules = {**small().simulation, "presets": ["dictionary", "spinbot-2022"]}
     texts = list(simulated(made.documents, made.data, rules))
-    tables = {"simulated/dictionary", "simulated/original", "simulated/llm-dictionary", "simulated/llm-original"}
-    assert {t.table for t in texts} == tables
+    written = ("", "llm-", "mt-")
+    assert {t.table for t in texts} == {f"simulated/{w}{name}" for w in written for name in ("dictionary", "original")}
     for spun, original in zip(texts[::2], texts[1::2], strict=True):
         assert spun.group == original.group
         assert spun.replaced and spun.text != original.text
-        assert original.kind == ("llm_rewritten" if "llm-" in spun.table else "original")
+        begin = spun.table.removeprefix("simulated/").removesuffix("dictionary")
+        assert original.kind == {"": "original", "llm-": "llm_rewritten", "mt-": "machine_translated"}[begin]
+        assert preset_of(spun.table) == "dictionary"
     again = list(simulated(made.documents, made.data, rules))
     assert again == texts
+
+
+def test_translations_are_spun_in_so_many_ways_and_the_others_as_without_them() -> None:
+    made = tiny()
+    rules = {**small().simulation, "mt_turns": 3}
+    texts = list(simulated(made.documents, made.data, rules))
+    translated = [t for t in texts if t.table == "simulated/mt-dictionary"]
+    assert len(translated) == len({t.text for t in translated}) == 9, "three documents, each spun in three ways"
+    assert len({t.group for t in translated}) == 3
+    without = list(simulated(made.documents, made.data, {**rules, "mt_documents": 0}))
+    assert without == [t for t in texts if "/mt-" not in t.table]
 
 
 def test_sides_and_tables_are_drawn_by_their_shares() -> None:
@@ -217,6 +238,66 @@ def test_a_tiny_examiner_is_trained_saved_and_read_again(encoder: Path, tmp_path
     for one, other in zip(score_windows(model, windows), score_windows(again, windows), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)  # bfloat16, and another order of sums in the fused attention
     assert torch.isfinite(torch.from_numpy(score_windows(again, windows)[1])).all()
+
+
+@needs_torch
+def test_the_network_of_the_first_look_is_trained_last_and_not_again(encoder: Path, tmp_path: Path) -> None:
+    from train.examiner import begin_first_look, fit
+    from train.examiner_model import ExaminerModel
+
+    made = tiny()
+    settings = small(encoder=str(encoder), layers=1)
+    model = fit(made.documents, made.fitted.counts, settings, made.data, tmp_path)
+    file = tmp_path / "first_look" / "model.safetensors"
+    small_one = ExaminerModel.from_pretrained(file.parent)
+    assert small_one.config.hidden_size == 8
+    assert small_one.config.association_digest == model.config.association_digest
+    begun = begin_first_look(model, settings)
+    assert (begun.token_head.weight != small_one.token_head.weight).any(), "it was trained"
+    written = file.stat().st_mtime_ns
+    fit(made.documents, made.fitted.counts, settings, made.data, tmp_path, resume=True)
+    assert file.stat().st_mtime_ns == written
+
+
+@needs_torch
+def test_the_examiner_learns_on_from_tables_that_it_did_not_know(encoder: Path, tmp_path: Path) -> None:
+    from train.examiner import fit
+    from train.examiner_model import ExaminerModel
+
+    made = tiny()
+    settings = small(encoder=str(encoder), layers=1)
+    staged = replace(settings, further={"tables": ["simulated/mt-"], "steps": 4, "learning_rate": 1e-3})
+    without = replace(settings, simulation={**settings.simulation, "mt_documents": 0})
+    model = fit(made.documents, made.fitted.counts, staged, made.data, tmp_path / "staged").state_dict()
+    alone = fit(made.documents, made.fitted.counts, without, made.data, tmp_path / "alone").state_dict()
+    first = ExaminerModel.from_pretrained(tmp_path / "staged" / "first_stage").state_dict()
+    for name, value in alone.items():
+        np.testing.assert_array_equal(first[name], value, f"{name}: as if there had been no such tables")
+    second = ExaminerModel.from_pretrained(tmp_path / "staged" / "second_stage").state_dict()
+    assert any((second[name] != first[name]).any() for name in model)
+    saved = ExaminerModel.from_pretrained(tmp_path / "staged").state_dict()
+    for name, value in model.items():
+        assert value.equal(saved[name])
+        if value.is_floating_point():
+            np.testing.assert_allclose(value, (first[name] + second[name]) / 2, atol=1e-6)
+    again = fit(made.documents, made.fitted.counts, staged, made.data, tmp_path / "staged", resume=True).state_dict()
+    assert all(value.equal(model[name]) for name, value in again.items()), "averaged once, not again"
+
+
+@needs_torch
+def test_narrower_embeddings_keep_which_pieces_are_alike(encoder: Path) -> None:
+    from train.examiner_model import ExaminerModel
+
+    model = ExaminerModel.from_encoder(encoder, 1)
+    wide, narrow = (m.encoder.embeddings.word_embeddings.weight.detach() for m in (model, model.narrowed(16, 1)))
+    wide = wide - wide.mean(dim=0)
+    # As wide as before it is only turned and scaled: all distances keep their proportions.
+    before, after = (np.asarray((m @ m.T).flatten()) for m in (wide, narrow))
+    assert np.corrcoef(before, after)[0, 1] == pytest.approx(1.0, abs=1e-4)
+    assert float(narrow.std()) == pytest.approx(float(wide.std()), rel=0.01)
+    halved = model.narrowed(8, 2)
+    assert halved.encoder.embeddings.word_embeddings.weight.shape[1] == 8
+    assert len(halved.encoder.encoder.layer) == 2
 
 
 @needs_torch

@@ -138,13 +138,16 @@ class TestFromTorch:
         tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
         assert tokenizer.truncation is None and tokenizer.padding is None
 
-    def test_the_committed_network_is_what_the_script_makes(self, tmp_path, parts):
-        from train.export_examiner import export_examiner
+    def test_the_committed_networks_are_what_the_script_makes(self, tmp_path, monkeypatch):
+        from tests import make_tiny_examiner
 
-        export_examiner(*parts, tmp_path, precision="float32", max_tokens=64)
-        made, committed = (logits(onnx.load(path), IDS) for path in (tmp_path / "examiner.onnx", TINY))
-        for one, other in zip(made, committed, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-4)
+        monkeypatch.setattr(make_tiny_examiner, "FOLDER", tmp_path)
+        make_tiny_examiner.main()
+        for name in ("examiner.onnx", "first_look.onnx"):
+            made, committed = (logits(onnx.load(folder / name), IDS) for folder in (tmp_path, TINY.parent))
+            for one, other in zip(made, committed, strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-4)
+        assert (logits(onnx.load(TINY), IDS)[0] != committed[0]).any(), "two networks"
 
     def test_a_network_that_disagrees_is_not_written(self, tmp_path, parts, monkeypatch):
         import train.export_examiner as export

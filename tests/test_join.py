@@ -13,8 +13,8 @@ import pytest
 from detector import SpinDetector
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid, spun_log_odds
 from detector.errors import ModelError
-from detector.examiner import NOT_EXAMINED, Examined
-from detector.join import chosen_segments, token_evidence
+from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined
+from detector.join import chosen_segments, looked_at, token_evidence
 from detector.results import KINDS
 from detector.store import write_manifest
 from tests.tiny_model import tiny
@@ -31,7 +31,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tiny()
     folder = tmp_path_factory.mktemp("joined") / "tiny"
     shutil.copytree(made.folder, folder)
-    for name in ("examiner.onnx", "tokenizer.json"):
+    for name in (NETWORK, FIRST_LOOK, "tokenizer.json"):
         shutil.copy(EXAMINER / name, folder / name)
     recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
     settings = replace(
@@ -39,6 +39,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
         join={
             "examined_human_share": 0.6,
             "read_on_human_share": 0.3,
+            "look_segments": 2,
             "most_segments": 4,
             "penalty": 1.0,
             "gate_penalty": 1.0,
@@ -56,22 +57,35 @@ def test_a_joined_model_scores_spun_text_above_honest_text(joined: Path) -> None
     assert means["spun"] > means["original"] + 0.3, means
 
 
-def test_what_the_screen_clears_is_below_every_threshold_and_not_examined(
+def test_what_the_screen_or_the_first_look_clears_is_below_every_threshold_and_not_read(
     joined: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = SpinDetector.load(joined)
     join = detector._join
     assert join is not None
-    examined = []
-    run = join.examiner.examine
-    monkeypatch.setattr(join.examiner, "examine", lambda *a: examined.append(1) or run(*a))
-    for text in [d.text for d in tiny().documents if d.label == "original"]:
-        before = len(examined)
+    ran = {"look": 0, "examine": 0}
+
+    def counted(name: str) -> None:
+        run = getattr(join.examiner, name)
+
+        def call(*given: object) -> Examined:
+            ran[name] += 1
+            return run(*given)
+
+        monkeypatch.setattr(join.examiner, name, call)
+
+    for name in ran:
+        counted(name)
+    honest = [d.text for d in tiny().documents if d.label == "original"]
+    for text in honest:
+        before = dict(ran)
         result = detector.score(text)
-        if len(examined) == before and result.probability is not None:
+        if ran["examine"] == before["examine"] and result.probability is not None:
             assert result.probability < min(detector.operating_points.values())
             assert result.spans == ()
-    assert 0 < len(examined) < len([d for d in tiny().documents if d.label == "original"])
+        if ran["examine"] > before["examine"]:
+            assert ran["look"] > before["look"], "nothing is read without a look"
+    assert 0 < ran["examine"] < ran["look"] < len(honest)
 
 
 def test_the_gate_sees_the_same_numbers_as_in_its_training(joined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +199,18 @@ def test_features_do_not_depend_on_the_order_of_the_segments() -> None:
     assert one.shape == (len(JOINED_NAMES),)
     np.testing.assert_allclose(one, other, rtol=1e-6)
     assert spun_log_odds(np.array([[0.0, np.log(3.0), 0.0, 0.0]])) == pytest.approx(0.0)
+
+
+def test_the_first_look_is_at_the_segments_that_the_screen_finds_worst() -> None:
+    rng = np.random.default_rng(9)
+    for count, most in ((1, 3), (3, 3), (40, 3), (40, 1)):
+        logits = rng.normal(size=count)
+        chosen = chosen_segments(count, 24)
+        looked = looked_at(logits, chosen, most)
+        assert looked == sorted(set(looked)) and set(looked) <= set(chosen)
+        assert len(looked) == min(most, len(chosen))
+        rest = [i for i in chosen if i not in looked]
+        assert not rest or logits[looked].min() >= logits[rest].max()
 
 
 def test_examined_segments_are_spread_and_bounded() -> None:

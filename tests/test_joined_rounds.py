@@ -63,10 +63,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         held_out=0.4,
         simulation={**recipe.simulation, **settings().simulation, "documents": 12},
         optimiser={**recipe.optimiser, "steps": 4, "batch": 4, "save_every": 4},
+        further={**recipe.further, "steps": 0},
+        first_look={"width": 8, "layers": 1, "steps": 4, "batch": 4, "learning_rate": 1e-3},
     )
     join = {
         "examined_human_share": 0.8,
         "read_on_human_share": 0.6,
+        "look_segments": 2,
         "most_segments": 4,
         "penalty": 1.0,
         "gate_penalty": 1.0,

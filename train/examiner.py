@@ -7,6 +7,7 @@ stopped.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import logging
@@ -34,6 +35,7 @@ from train.examiner_data import (
     cut_windows,
     labelled_documents,
     padded,
+    select,
     simulated,
     table_shares,
 )
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "examiner.toml"
+FIRST_LOOK_FOLDER = "first_look"
+"""In the examiner's folder: the checkpoint of the network that looks first."""
+FIRST_LOOK_SEED = 100  # beyond those of the teacher and the runs, which draw by the recipe's seed and the next ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Settings:
     mass: Mapping[str, float]
     loss: Mapping[str, float]
     teacher: Mapping[str, Any]
+    further: Mapping[str, Any]
+    first_look: Mapping[str, Any]
     optimiser: Mapping[str, Any]
 
     @classmethod
@@ -287,12 +294,36 @@ def fit(
 ) -> ExaminerModel:
     """Train an examiner on the documents (see `training_documents`) and save it with its tokenizer in `out`.
 
-    `counts`: those of the screen that it is to be joined to (`train.screen.count_pairs`).
+    `counts`: those of the screen that it is to be joined to (`train.screen.count_pairs`). See `fit_networks`.
+    """
+    tokenizer = load_tokenizer(encoder_folder(settings.encoder))
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out / "tokenizer.json"))
+    (out / "recipe.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+
+    def cut() -> Windows:
+        return make_windows(training_documents(documents, settings), counts, settings, data, tokenizer)
+
+    return fit_networks(cut, counts.table.digest(), settings, out, resume=resume)[0]
+
+
+def fit_networks(
+    cut: Callable[[], Windows], digest: str, settings: Settings, out: Path, *, resume: bool = False
+) -> tuple[ExaminerModel, ExaminerModel]:
+    """Train the examiner and the network of the first look, and save them in `out`; return both.
+
+    `cut` gives the windows, and is asked only if something is to be trained. `digest`: of the association table that
+    they were cut with. `resume`: what is in `out` already is not trained again.
 
     A teacher comes first, if the recipe has one; the examiner begins as some of its layers and learns its answers
     beside the labels (see `teacher_loss`). Its folder in `out` is `teacher`. With `averaged_runs` there are further
     runs, which start from the same weights and draw other windows; the weights of all are averaged (model soups,
     Wortsman et al. 2022). Their folders: `run-0` and so on.
+
+    Then, with `further`, it learns on from the windows of all tables, of which it did not know those named there, and
+    the weights before and after are averaged (WiSE-FT, Wortsman et al. 2022): so it learns the new and forgets little.
+    Their folders: `first_stage` and `second_stage`. Last comes the small network of the first look, from all windows;
+    its folder is `first_look`.
     """
     import torch
     from transformers.utils import logging as transformers_logging
@@ -301,49 +332,88 @@ def fit(
 
     transformers_logging.set_verbosity_error()
     folder = encoder_folder(settings.encoder)
-    tokenizer = load_tokenizer(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(out / "tokenizer.json"))
-    (out / "recipe.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     windows: Windows | None = None
 
-    def trained(own: Path, layers: int, steps: int, seed: int, teacher: ExaminerModel | None = None) -> ExaminerModel:
+    def trained(
+        own: Path,
+        begun: Callable[[], ExaminerModel],
+        run: Settings,
+        teacher: ExaminerModel | None = None,
+        without: tuple[str, ...] = (),
+    ) -> ExaminerModel:
         nonlocal windows
         if resume and (own / "model.safetensors").exists():
             log.info("%s is there already", own)
             kept: ExaminerModel = ExaminerModel.from_pretrained(own)
             return kept
         if windows is None:
-            windows = make_windows(training_documents(documents, settings), counts, settings, data, tokenizer)
+            windows = cut()
             log.info("%d windows of %d pieces", len(windows), len(windows.pieces))
         torch.manual_seed(settings.seed)
-        model = teacher.with_fewer_layers(layers) if teacher else ExaminerModel.from_encoder(folder, layers)
-        model.config.association_digest = counts.table.digest()
-        run = replace(settings, seed=seed, optimiser={**settings.optimiser, "steps": steps})
+        model = begun()
+        model.config.association_digest = digest
         teach = teacher_loss(teacher, settings.teacher["weight"]) if teacher else None
-        train(windows, model, run, own, resume=resume, teach=teach)
+        known = np.array([not name.startswith(without) for name in windows.names])
+        train(select(windows, known[windows.tables]), model, run, own, resume=resume, teach=teach)
         return model
 
+    def of(seed: int, **optimiser: Any) -> Settings:
+        return replace(settings, seed=seed, optimiser={**settings.optimiser, **optimiser})
+
+    later = tuple(settings.further["tables"]) if settings.further["steps"] else ()
+    own = out / "first_stage" if later else out
     teacher = None
     if settings.teacher["steps"]:
-        own = out / "teacher"
-        teacher = trained(own, settings.teacher["layers"], settings.teacher["steps"], settings.seed).eval()
+        teacher = trained(
+            out / "teacher",
+            lambda: ExaminerModel.from_encoder(folder, settings.teacher["layers"]),
+            of(settings.seed, steps=settings.teacher["steps"]),
+            without=later,
+        ).eval()
     first_seed = settings.seed + (teacher is not None)
     runs = (settings.optimiser["steps"], *settings.optimiser.get("averaged_runs", ()))
     models = [
         trained(
             # Each run draws other windows, and others than the teacher drew that it answers for.
-            out / f"run-{number}" if len(runs) > 1 else out,
-            settings.layers,
-            steps,
-            first_seed + number,
+            own / f"run-{number}" if len(runs) > 1 else own,
+            lambda: (
+                teacher.with_fewer_layers(settings.layers)
+                if teacher
+                else ExaminerModel.from_encoder(folder, settings.layers)
+            ),
+            of(first_seed + number, steps=steps),
             teacher,
+            later,
         )
         for number, steps in enumerate(runs)
     ]
+    model = average(models) if len(models) > 1 else models[0]
     if len(models) > 1:
-        average(models).save_pretrained(out)
-    return models[0]
+        model.save_pretrained(own)
+    if later:
+        f = settings.further
+        rate = f["learning_rate"]
+        run = of(first_seed + len(runs), steps=f["steps"], learning_rate=rate, head_learning_rate=rate)
+        learned = trained(out / "second_stage", lambda: copy.deepcopy(model), run)
+        model = average([model, learned])
+        model.save_pretrained(out)
+    else:
+        learned = model
+    return model, trained(
+        out / FIRST_LOOK_FOLDER, lambda: begin_first_look(learned, settings), first_look_settings(settings)
+    )
+
+
+def begin_first_look(model: ExaminerModel, settings: Settings) -> ExaminerModel:
+    """Return the untrained network of the first look, with the embeddings of the examiner `model` made narrower."""
+    return model.narrowed(settings.first_look["width"], settings.first_look["layers"])
+
+
+def first_look_settings(settings: Settings) -> Settings:
+    """Return the recipe by which the network of the first look is trained: some of `optimiser` is its own."""
+    own = {k: settings.first_look[k] for k in ("steps", "batch", "learning_rate")}
+    optimiser = {**settings.optimiser, **own, "head_learning_rate": own["learning_rate"]}
+    return replace(settings, seed=settings.seed + FIRST_LOOK_SEED, optimiser=optimiser)
 
 
 def average(models: Sequence[ExaminerModel]) -> ExaminerModel:

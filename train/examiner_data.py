@@ -30,6 +30,8 @@ from train.simulation import simulate
 log = logging.getLogger(__name__)
 KEPT, REPLACED, UNLABELLED = 0, 1, -1
 """Labels of a piece."""
+WRITTEN_BY = {"original": "", "llm_rewritten": "llm-", "machine_translated": "mt-"}
+"""Kind of the text that a simulated spinner was given -> beginning of the preset in the table's name."""
 Ranges = Sequence[tuple[int, int]]
 
 
@@ -96,9 +98,19 @@ def simulated(documents: Sequence[Document], data: Path, settings: Mapping[str, 
     for one in simulate(documents, data, settings, f"examiner {settings['seed']}"):
         d = one.document
         ranges = tuple((r.start, r.end) for r in one.spun.replacements if r.start < r.end)
-        written = "" if d.label == "original" else "llm-"
+        written = WRITTEN_BY[d.label]
         yield Labelled(one.spun.text, SPUN, f"simulated/{written}{one.preset}", d.group, ranges)
         yield Labelled(one.text, d.label, f"simulated/{written}original", d.group, ())
+
+
+def preset_of(table: str) -> str:
+    """Return the preset behind a table of simulated spinning.
+
+    >>> preset_of("simulated/llm-quillbot"), preset_of("simulated/glove")
+    ('quillbot', 'glove')
+    """
+    name = table.removeprefix("simulated/")
+    return next((name.removeprefix(w) for w in WRITTEN_BY.values() if w and name.startswith(w)), name)
 
 
 def cut_windows(

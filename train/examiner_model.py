@@ -120,6 +120,30 @@ class ExaminerModel(PreTrainedModel):  # type: ignore[misc]
         nn.init.zeros_(model.neighbours.weight)  # the pretrained layers begin as they know it
         return model
 
+    def narrowed(self, width: int, layers: int) -> ExaminerModel:
+        """Return a model of that width whose embeddings are the principal components of this one's; its layers are new.
+
+        `width`: at most this one's, up to 32 or a multiple of it: there is a head of attention for each 32.
+        """
+        small = {
+            "hidden_size": width,
+            "intermediate_size": 4 * width,
+            "num_hidden_layers": layers,
+            "num_attention_heads": max(1, width // 32),
+        }
+        narrow = ExaminerModel(ExaminerConfig(**{**self.config.to_dict(), **small}))
+        with torch.no_grad():
+            pieces = self.encoder.embeddings.word_embeddings.weight
+            centred = pieces - pieces.mean(dim=0)
+            axes = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -width:]  # the last are the largest
+            axes *= pieces.std() / (centred @ axes).std()  # as large as the layers are used to
+            narrow.encoder.embeddings.word_embeddings.weight.copy_(centred @ axes)
+            narrow.encoder.embeddings.position_embeddings.weight.copy_(
+                self.encoder.embeddings.position_embeddings.weight @ axes
+            )
+            narrow.neighbours.weight.copy_(self.neighbours.weight @ axes)
+        return narrow
+
     def with_fewer_layers(self, layers: int) -> ExaminerModel:
         """Return a copy that has so many of this model's layers, evenly spaced, the first and the last among them.
 

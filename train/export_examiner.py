@@ -1,4 +1,4 @@
-"""A trained examiner -> `examiner.onnx` and `tokenizer.json` of a model folder, checked against torch.
+"""A trained examiner -> a network and `tokenizer.json` of a model folder, checked against torch.
 
 See `Precision` for how small and fast it may be made, and eval/reports/spin-en-v2/export.md for what that costs.
 """
@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from detector.association import NEIGHBOUR_LEVELS
+from detector.examiner import NETWORK
 from detector.runtime import import_onnxruntime
 from train.quantise import compute_int8, store_int8
 
@@ -70,14 +71,16 @@ def export_examiner(
     tokenizer: Path,
     folder: Path,
     *,
+    name: str = NETWORK,
     precision: Precision = "int8",
     texts: Sequence[str] = SAMPLES,
     max_tokens: int = 256,
 ) -> ExportReport:
-    """Write `examiner.onnx` and `tokenizer.json` into `folder` and return how far they are from the model.
+    """Write the network and `tokenizer.json` into `folder` and return how far they are from the model.
 
-    `tokenizer`: a `tokenizer.json` of the library tokenizers, with [CLS] and [SEP]. `texts`: what the differences are
-    measured on, the first `max_tokens` pieces of each. The model is left in evaluation mode, on the CPU, in float32.
+    `name`: of the network's file. `tokenizer`: a `tokenizer.json` of the library tokenizers, with [CLS] and [SEP].
+    `texts`: what the differences are measured on, the first `max_tokens` pieces of each. The model is left in
+    evaluation mode, on the CPU, in float32.
 
     Raises:
         ValueError: torch and ONNX disagree by more than `MAX_DIFFERENCE`, or the tokenizer does not fit the model.
@@ -104,12 +107,12 @@ def export_examiner(
         onnx.save(network, written)
         before, after = (run(path, windows) for path in (plain, written))
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(written, folder / "examiner.onnx")
+        shutil.copy(written, folder / name)
     pieces.save(str(folder / "tokenizer.json"), pretty=False)
     token, kind = (np.concatenate([b[i].ravel() for b in before]) for i in (0, 1))
     token_after, kind_after = (np.concatenate([a[i].ravel() for a in after]) for i in (0, 1))
     return ExportReport(
-        bytes=sum((folder / name).stat().st_size for name in ("examiner.onnx", "tokenizer.json")),
+        bytes=sum((folder / file).stat().st_size for file in (name, "tokenizer.json")),
         torch_difference=torch_difference,
         token_difference=float(np.abs(token_after - token).max()),
         kind_difference=float(np.abs(kind_after - kind).max()),

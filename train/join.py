@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
 from detector.errors import InputError
-from detector.examiner import Examiner, WordLevels
-from detector.join import chosen_segments, features_of, first_segment
+from detector.examiner import Examined, Examiner, WordLevels
+from detector.join import chosen_segments, features_of, looked_at
 from detector.results import KINDS
 from detector.segment import prepare
 from detector.store import open_model, write_manifest
 from train.corpora import Document
+from train.examiner import FIRST_LOOK_FOLDER
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import training_documents as examiner_documents
 from train.export import TARGET_RATES, thresholds, upper_quantile
@@ -46,16 +48,15 @@ SMALLEST_SET = 100
 
 @dataclass(frozen=True)
 class Examinations:
-    """What the examiner says of the texts that it has not seen and that pass the gate.
+    """What a network of the examiner says of texts that it has not seen.
 
-    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)), and `first`: the
-    same of the segment that is looked at first alone; `kinds`: mean logits of the kinds, shape (texts, kinds). One row
-    a segment: `segment_text` (index of the row above), `segment_screen`, `segment_spun`: the log odds of both models.
+    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)); `kinds`: mean
+    logits of the kinds, shape (texts, kinds). One row a segment: `segment_text` (index of the row above),
+    `segment_screen`, `segment_spun`: the log odds of both models.
     """
 
     rows: NDArray[np.int64]
     features: Floats
-    first: Floats
     kinds: Floats
     segment_text: NDArray[np.int64]
     segment_screen: Floats
@@ -118,23 +119,25 @@ def examine(
     gate_odds: Floats,
     texts: Mapping[str, str],
     wanted: NDArray[np.int64],
-    examiner: Examiner,
-    most_segments: int,
+    read: Callable[[str, Sequence[tuple[int, int]], WordLevels], Examined],
+    choose: Callable[[Floats], list[int]],
 ) -> Examinations:
-    """Run the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id.
+    """Run a network of the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id.
 
-    `gate_odds`: shape (documents,), cross-fitted.
+    `gate_odds`: shape (documents,), cross-fitted. `read`: `Examiner.examine` or `look`. `choose`: from the screen's log
+    odds of the segments, those that are read.
     """
     begins = np.searchsorted(fitted.segment_owner, np.arange(len(fitted.encoded) + 1))
     rows: list[int] = []
     owners: list[int] = []
-    features, firsts, kinds, screens, spuns = [], [], [], [], []
+    features, kinds, screens, spuns = [], [], [], []
     for row in wanted.tolist():
         document = fitted.encoded[row]
         prepared = prepare(texts[document.id])
-        chosen = chosen_segments(len(prepared.ends), most_segments)
+        logits = fitted.segment_logits[begins[row] : begins[row + 1]]
+        chosen = choose(logits)
         levels = fitted.counts.levels(prepared.tokens, document.group)
-        examined = examiner.examine(
+        examined = read(
             prepared.normal.text,
             [prepared.segment_range(i) for i in chosen],
             WordLevels.of(prepared.tokens, levels),
@@ -143,18 +146,14 @@ def examine(
         found = features_of(odds, examined, document.words)
         if found is None:
             continue
-        logits = fitted.segment_logits[begins[row] : begins[row + 1]]
-        screen = logits[chosen]
-        first = features_of(odds, examined.segment(chosen.index(first_segment(logits, chosen))), document.words)
-        firsts.append(found if first is None else first)  # without a piece in the first segment all are read
         owners += [len(rows)] * len(chosen)
-        screens.append(screen)
+        screens.append(logits[chosen])
         spuns.append(spun_log_odds(examined.kind_logits))
         kinds.append(np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets)))
         rows.append(row)
         features.append(found)
     return Examinations(
-        np.array(rows), np.array(features), np.array(firsts), np.array(kinds, dtype=np.float64), np.array(owners),
+        np.array(rows), np.array(features), np.array(kinds, dtype=np.float64), np.array(owners),
         np.concatenate(screens), np.concatenate(spuns),
     )  # fmt: skip
 
@@ -218,65 +217,51 @@ def cross_fit(
     return result
 
 
-@dataclass(frozen=True)
-class Looks:
-    """The models of the first look and of the whole reading, and what they say of the texts that they were fitted on.
-
-    `read_on`: log odds of the first look from which the rest is read. `log_odds`: shape (texts,), cross-fitted, those
-    of the first look where that cleared the text (`cleared`).
-    """
-
-    first_look: ArticleModel
-    read_on: float
-    article: ArticleModel
-    log_odds: Floats
-    cleared: NDArray[np.bool_]
-
-
 def highest_cleared(points: Mapping[str, float]) -> float:
     """Return the log odds that a cleared text has at most: just below every threshold."""
     lowest = min(points.values())
     return float(np.log(lowest / (1.0 - lowest))) - 1e-3
 
 
-def fit_looks(
-    first: Floats,
-    features: Floats,
-    single: NDArray[np.bool_],
-    spun: NDArray[np.bool_],
-    weights: Floats,
-    groups: Sequence[str],
-    human: NDArray[np.bool_],
-    people: int,
-    settings: Settings,
-) -> Looks:
-    """Fit both looks on the texts that pass the gate.
+@dataclass(frozen=True)
+class FittedLook:
+    """The model of the first look or of the whole reading.
 
-    `first`, `features`: of the segment looked at first and of all, shape (texts, len(JOINED_NAMES)). `single`: texts of
-    which that is all there is. `human`: which texts people wrote; `people`: how many such texts there are, those that
-    the gate stops included: the recipe's share of them is read on.
+    `log_odds`: shape (texts,), cross-fitted, of the texts that it was fitted on.
     """
+
+    model: ArticleModel
+    log_odds: Floats
+
+
+def fit_look(
+    features: Floats, spun: NDArray[np.bool_], weights: Floats, groups: Sequence[str], settings: Settings
+) -> FittedLook:
+    """Fit what joins the screen to a network; `features`: of its reading, shape (texts, len(JOINED_NAMES))."""
     penalty = settings.join["penalty"]
-    odds = cross_fit(first, spun, weights, groups, settings, penalty)
-    first_look, odds = calibrated(fit_logistic(first, spun, weights, penalty), odds, spun, weights)
-    # What the gate stops is below whatever the examiner says.
-    looked = np.concatenate([odds[human], np.full(people - int(human.sum()), -np.inf)])
-    read_on = upper_quantile(looked, settings.join["read_on_human_share"])
-    cleared = (odds < read_on) & ~single
-    read = np.flatnonzero(~cleared)
-    features, spun, weights = features[read], spun[read], weights[read]
-    seen = cross_fit(features, spun, weights, [groups[i] for i in read.tolist()], settings, penalty)
-    article, odds[read] = calibrated(fit_logistic(features, spun, weights, penalty), seen, spun, weights)
-    return Looks(first_look, read_on, article, odds, cleared)
+    odds = cross_fit(features, spun, weights, groups, settings, penalty)
+    return FittedLook(*calibrated(fit_logistic(features, spun, weights, penalty), odds, spun, weights))
 
 
-def ranked(gate_odds: Floats, read: NDArray[np.int64], looks: Looks) -> Floats:
-    """Return log odds of all texts in the order of suspicion; `read`: those that pass the gate, as in `looks`.
+def read_on_from(log_odds: Floats, people: int, settings: Settings) -> float:
+    """Return the log odds of the first look from which the examiner reads: for the recipe's share of human texts.
 
-    Below all that was read to the end stands what the first look cleared, and below that what the gate stopped.
+    `log_odds`: of those that pass the gate. `people`: how many human texts there are, those that it stops included.
+    """
+    # What the gate stops is below whatever the first look says.
+    looked = np.concatenate([log_odds, np.full(people - len(log_odds), -np.inf)])
+    return upper_quantile(looked, settings.join["read_on_human_share"])
+
+
+def ranked(gate_odds: Floats, looked: NDArray[np.int64], look: Floats, read: NDArray[np.int64], odds: Floats) -> Floats:
+    """Return log odds of all texts in the order of suspicion.
+
+    `looked`, `read`: which texts pass the gate and which the first look does not clear; `look`, `odds`: their log odds.
+    Below all that was read stands what the first look cleared, and below that what the gate stopped.
     """
     result = gate_odds - 200.0  # 200, 100: out of reach of any log odds
-    result[read] = np.where(looks.cleared, looks.log_odds - 100.0, looks.log_odds)
+    result[looked] = look - 100.0
+    result[read] = odds
     return result
 
 
@@ -320,6 +305,8 @@ def join_models(
         InputError: the examiner was trained with another association table.
         ValueError: the exported network differs from the checkpoint.
     """
+    from detector.examiner import FIRST_LOOK
+    from train.examiner_model import ExaminerModel
     from train.export_examiner import export_examiner
 
     examiner_settings, model = read_checkpoint(checkpoint)
@@ -329,13 +316,13 @@ def join_models(
             "it again from the same data with `python -m train examiner --screen RECIPE`"
         )
     sample = [d.text[:2000] for d in documents[:: max(1, len(documents) // 40)]]
-    exported = export_examiner(
-        model, checkpoint / "tokenizer.json", folder, texts=sample, max_tokens=examiner_settings.max_tokens
-    )
-    log.info("exported: %s", exported)
-    return fit_join(
-        folder, fitted, documents, examiner_settings, settings, {"export": asdict(exported)}, held_out_scores
-    )
+    tokenizer, longest = checkpoint / "tokenizer.json", examiner_settings.max_tokens
+    exported = export_examiner(model, tokenizer, folder, texts=sample, max_tokens=longest)
+    small = ExaminerModel.from_pretrained(checkpoint / FIRST_LOOK_FOLDER)
+    look = export_examiner(small, tokenizer, folder, name=FIRST_LOOK, texts=sample, max_tokens=longest)
+    log.info("exported: %s; first look: %s", exported, look)
+    measured = {"export": asdict(exported), "export_first_look": asdict(look)}
+    return fit_join(folder, fitted, documents, examiner_settings, settings, measured, held_out_scores)
 
 
 def fit_join(
@@ -365,63 +352,83 @@ def fit_join(
     gate = fit_gate(fitted, settings)
     trained = {d.group for d in examiner_documents(documents, examiner_settings)}
     new = unseen(fitted, documents, trained) & long_enough(fitted, settings)
-    wanted = np.flatnonzero(new & (gate.log_odds >= gate.threshold))
-    examined = examine(fitted, gate.log_odds, texts, wanted, examiner, int(rules["most_segments"]))
     encoded = fitted.encoded
-    tables = [encoded[r].table for r in examined.rows]
-    groups = [encoded[r].group for r in examined.rows]
-    spun = np.array([encoded[r].label == SPUN for r in examined.rows])
-    population: dict[str, int] = {}
-    for i in np.flatnonzero(new):
-        population[encoded[i].table] = population.get(encoded[i].table, 0) + 1
-    log.info("gate %.3f: %d of %d unseen texts examined", gate.threshold, len(spun), new.sum())
-    weights = article_weights(tables, spun, population, settings)
+    population = Counter(encoded[i].table for i in np.flatnonzero(new))
     people = new & human
-    single = np.bincount(examined.segment_text, minlength=len(spun)) == 1
-    looks = fit_looks(
-        examined.first, examined.features, single, spun, weights, groups, human[examined.rows], people.sum(), settings
-    )
-    log.info("first look %.3f: %d of them read on", looks.read_on, (~looks.cleared).sum())
+    most, at_first = int(rules["most_segments"]), int(rules["look_segments"])
 
-    log_odds = np.where(new, ranked(gate.log_odds, examined.rows, looks), -np.inf)
+    def sides(found: Examinations) -> tuple[NDArray[np.bool_], Floats, list[str]]:
+        spun = np.array([encoded[r].label == SPUN for r in found.rows])
+        weights = article_weights([encoded[r].table for r in found.rows], spun, population, settings)
+        return spun, weights, [encoded[r].group for r in found.rows]
+
+    def look_at(logits: Floats) -> list[int]:
+        return looked_at(logits, chosen_segments(len(logits), most), at_first)
+
+    passed = np.flatnonzero(new & (gate.log_odds >= gate.threshold))
+    log.info("gate %.3f: %d of %d unseen texts looked at", gate.threshold, len(passed), new.sum())
+    looked = examine(fitted, gate.log_odds, texts, passed, examiner.look, look_at)
+    look = fit_look(looked.features, *sides(looked), settings)
+    read_on = read_on_from(look.log_odds[human[looked.rows]], int(people.sum()), settings)
+    wanted = looked.rows[look.log_odds >= read_on]
+    log.info("first look %.3f: %d of them read", read_on, len(wanted))
+    examined = examine(
+        fitted, gate.log_odds, texts, wanted, examiner.examine, lambda logits: chosen_segments(len(logits), most)
+    )
+    spun, weights, groups = sides(examined)
+    article = fit_look(examined.features, spun, weights, groups, settings)
+
+    log_odds = ranked(gate.log_odds, looked.rows, look.log_odds, examined.rows, article.log_odds)
+    log_odds = np.where(new, log_odds, -np.inf)
     points, details = thresholds(
         np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
     )
     cleared = highest_cleared(points)
     if held_out_scores:
-        shown = np.where(log_odds < -50.0, np.minimum(fitted.cross_fitted, cleared), log_odds)  # 50: half the way down
-        shown[examined.rows[looks.cleared]] = np.minimum(looks.log_odds[looks.cleared], cleared)
+        shown = np.minimum(fitted.cross_fitted, cleared)
+        shown[looked.rows] = np.minimum(look.log_odds, cleared)
+        shown[examined.rows] = article.log_odds
         real = new & ~np.isin([d.id for d in encoded], [d.id for d in fitted.simulated])
         both = {"ours": shown[real], "screen": fitted.cross_fitted[real]}
         _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(real)], both)
     segment = _fit_segments(examined, spun, weights)
-    other = ~spun
-    kind_of = np.array([KINDS.index(encoded[r].label) for r in examined.rows])
-    scale, accuracy = fit_kind_scale(
-        examined.kinds[other][:, _OTHERS], np.array([_OTHERS.index(k) for k in kind_of[other]])
-    )
+    scale, accuracy = _kind_scale(encoded, examined)
+    look_scale, look_accuracy = _kind_scale(encoded, looked)
     measured = {
         **measured,
         "gate": _share_table(encoded, new, gate.log_odds >= gate.threshold),
         "read_on": _share_table(encoded, new, log_odds > -50.0),
         "flagged": _flagged(encoded, log_odds, new, points),
-        "kinds_balanced_accuracy_examined": round(accuracy, 4),
+        "kinds_balanced_accuracy_read": round(accuracy, 4),
+        "kinds_balanced_accuracy_looked_at": round(look_accuracy, 4),
         "thresholds": details,
     }
     config["operating_points"] = points
     config["evidence"] = dict(settings.evidence)
     config["join"] = {
         "gate": {"log_odds": gate.threshold, "article": gate.model.to_config()},
-        "first_look": {"log_odds": looks.read_on, "article": looks.first_look.to_config()},
+        "first_look": {
+            "log_odds": read_on,
+            "article": look.model.to_config(),
+            "segments": at_first,
+            "kind_scale": look_scale,
+        },
         "cleared": cleared,
-        "most_segments": int(rules["most_segments"]),
-        "article": looks.article.to_config(),
+        "most_segments": most,
+        "article": article.model.to_config(),
         "segment": segment,
         "kind_scale": scale,
     }
     manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": details}
     _write(folder, config, manifest)
     return measured
+
+
+def _kind_scale(encoded: Sequence[Any], examined: Examinations) -> tuple[float, float]:
+    """Return the scale of the logits of the kinds but spun, and their balanced accuracy, on the texts not spun."""
+    other = [i for i, r in enumerate(examined.rows) if encoded[r].label != SPUN]
+    kind_of = np.array([_OTHERS.index(KINDS.index(encoded[examined.rows[i]].label)) for i in other])
+    return fit_kind_scale(examined.kinds[other][:, _OTHERS], kind_of)
 
 
 def _fit_segments(examined: Examinations, spun: NDArray[np.bool_], weights: Floats) -> list[float]:

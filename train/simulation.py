@@ -7,6 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -52,10 +53,11 @@ def imitates_only(preset: str, families: frozenset[str]) -> bool:
 
 
 def simulate(documents: Sequence[Document], data: Path, rules: Mapping[str, Any], salt: str) -> Iterator[Simulated]:
-    """Yield simulated spinning of human documents and of texts by language models, each spun by one preset in turn.
+    """Yield simulated spinning of human documents, language models' texts and translations, by the presets in turn.
 
     A preset is used only if all tools that it imitates are among the documents. Texts in which nothing was replaced are
-    left out. `rules`: the section [simulation] of a recipe. `salt`: other documents are drawn with another one.
+    left out. `rules`: the section [simulation] of a recipe. Translations are few, and are spun `mt_turns` times, by
+    other presets. `salt`: other documents are drawn with another one.
     """
     from train.align import document_pairs, mine
     from train.spinners.presets import (
@@ -69,6 +71,7 @@ def simulate(documents: Sequence[Document], data: Path, rules: Mapping[str, Any]
 
     human = [d for d in documents if d.label == "original" and d.table.startswith("human/")]
     written = [d for d in [*documents, *originals_of(documents)] if d.label == "llm_rewritten"]
+    translated = [d for d in documents if d.label == "machine_translated"]
     mined = {}
     for tool, table in _MINED.items():
         rows = sorted((d for d in documents if d.table == table), key=lambda d: stable_share(d.id))
@@ -80,23 +83,26 @@ def simulate(documents: Sequence[Document], data: Path, rules: Mapping[str, Any]
     cache.mkdir(exist_ok=True)
     resources = Resources(data=data, mined=mined, texts=neighbour_sample([d.text for d in human], 3000), cache=cache)
     spinners: dict[tuple[str, float, bool], Any] = {}
-    for sources, count, names in (
-        (human, rules["documents"], rules["presets"]),
-        (written, rules["llm_documents"], rules["llm_presets"]),
+    for sources, count, names, turns in (
+        (human, rules["documents"], rules["presets"], 1),
+        (written, rules["llm_documents"], rules["llm_presets"], 1),
+        (translated, rules["mt_documents"], rules["mt_presets"], rules["mt_turns"]),
     ):
         presets = [p for p in names if imitates_only(p, families)]
         if not presets:
             continue
         ordered = sorted(sources, key=lambda d: stable_share(f"{salt} {d.group}{d.id}"))
-        for number, d in enumerate(spread(ordered, count, rules["most_of_a_table"])):
-            rng = Random(f"{salt} {d.id}")
+        chosen = spread(ordered, count, rules["most_of_a_table"])
+        for turn, (number, d) in product(range(turns), enumerate(chosen)):
+            own_salt = f"{salt} {d.id}" + (f" {turn}" if turn else "")
+            rng = Random(own_salt)
             text = cut_words(d.text, rules["longest_words"])
-            preset = presets[number % len(presets)]
+            preset = presets[(number + turn) % len(presets)]
             partly = rng.random() < rules["partial"] and "\n" in text.strip()
             key = (preset, rng.choice(rules["rate_factors"]), partly)
             if preset == MIXED:
                 # A name of its own, since what a spinner likes best goes by its name.
-                own = make_spinner(f"{salt} {d.id}", resources, scaled(mixed_preset(rng), key[1], partly, mixed=True))
+                own = make_spinner(own_salt, resources, scaled(mixed_preset(rng), key[1], partly, mixed=True))
             else:
                 if key not in spinners:
                     spinners[key] = make_spinner(preset, resources, scaled(PRESETS[preset], key[1], partly))
