@@ -28,7 +28,7 @@ class Judged:
     """What both models together say of an article.
 
     `log_odds`: of spinning. `other_kinds`: shape (kinds - 1,), the shares of the kinds but `spun`, sum 1. `segments`:
-    shape (segments,), log odds of each. `examined`: what the examiner said.
+    shape (segments,), log odds of each. `examined`: what the network that read last said.
     """
 
     log_odds: float
