@@ -1,7 +1,7 @@
 """The detector: the one place that joins the steps.
 
-text -> prepare (normalise, furniture, tokens, segments) -> gate -> screen -> (if it cannot clear the text) examiner
--> calibrate -> evidence -> SpinResult
+text -> prepare (normalise, furniture, tokens, segments) -> gate -> screen -> (if it cannot clear the text) first look
+-> (if that cannot either) examiner -> calibrate -> evidence -> SpinResult
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,29 +94,6 @@ class Examined:
     token_logits: NDArray[np.float32]
     offsets: NDArray[np.int64]
 
-    def segment(self, number: int) -> Examined:
-        """Return what was said of one of the segments."""
-        first, last = self.offsets[number], self.offsets[number + 1]
-        return Examined(
-            self.kind_logits[number : number + 1],
-            self.starts[first:last],
-            self.ends[first:last],
-            self.token_logits[first:last],
-            np.array([0, last - first]),
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Examined]) -> Examined:
-        """Return what was said of all segments of `parts`, at least one, whose pieces must be in the text's order."""
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        return cls(
-            np.concatenate([part.kind_logits for part in parts]),
-            np.concatenate([part.starts for part in parts]),
-            np.concatenate([part.ends for part in parts]),
-            np.concatenate([part.token_logits for part in parts]),
-            np.concatenate([[0], np.cumsum(lengths)]),
-        )
-
     def word_logits(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the greatest logit among the pieces that overlap each word, `NOT_EXAMINED` where there is none.
 
@@ -163,7 +141,7 @@ class Examiner:
         self._lock = threading.Lock()
         # By process: a fork copies the session without its threads. The dead copy is kept, since freeing it would wait
         # for them for ever.
-        self._loaded: dict[tuple[int, str], _Loaded] = {}
+        self._loaded: dict[int, _Loaded] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._folder, self._threads)
@@ -214,7 +192,7 @@ class Examiner:
             windows = -(-count // (self.max_tokens - 2))
             parts = (np.asarray(piece_ids[:count], np.int64), words.at(own_spans[:, 0]))
             for window, levels in zip(*(np.array_split(part, windows) for part in parts), strict=True):
-                window_logits, window_kinds = loaded.run(window, levels)
+                window_logits, window_kinds = loaded.run(network, window, levels)
                 logits.append(window_logits)
                 kind_logits[number] += window_kinds * (len(window) / count)
             spans.append(own_spans)
@@ -222,40 +200,42 @@ class Examiner:
         return Examined(kind_logits, starts.copy(), ends.copy(), np.concatenate(logits), offsets)
 
     def _load(self, network: str) -> _Loaded:
-        """Return session and tokenizer, made once in each process."""
-        key = (os.getpid(), network)
-        if (loaded := self._loaded.get(key)) is None:
+        """Return what is loaded in this process, the network among it; each part is made once."""
+        process = os.getpid()
+        loaded = self._loaded.get(process)
+        if loaded is None or network not in loaded.sessions:
             with self._lock:
-                if (loaded := self._loaded.get(key)) is None:
+                if (loaded := self._loaded.get(process)) is None:
+                    loaded = self._loaded[process] = _Loaded(self._folder)
+                if network not in loaded.sessions:
                     # What the first look computes is too little to be shared out.
                     threads = 1 if network == FIRST_LOOK else self._threads or available_threads()
-                    loaded = self._loaded[key] = _Loaded(self._folder, network, threads)
+                    loaded.open(network, threads)
         return loaded
 
 
 class _Loaded:
-    """Session of one network, and the tokenizer, of one process."""
+    """Tokenizer of one process, and the sessions of its networks by file name."""
 
-    def __init__(self, folder: ModelFolder, name: str, threads: int) -> None:
-        network, vocabulary = folder.file(name), folder.file(_TOKENIZER)
-        try:
-            self._session = _session(str(network), threads)
-            inputs = [i.name for i in self._session.get_inputs()]
-            outputs = [o.name for o in self._session.get_outputs()]
-            if inputs != _INPUTS or outputs != _OUTPUTS:
-                raise ValueError(f"{network.name}: expected {_INPUTS} -> {_OUTPUTS}, got {inputs} -> {outputs}")
-            self._tokenizer = _tokenizer(str(vocabulary))
+    def __init__(self, folder: ModelFolder) -> None:
+        self._folder = folder
+        self.sessions: dict[str, InferenceSession] = {}
+        with _loading(folder):
+            self._tokenizer = _tokenizer(str(folder.file(_TOKENIZER)))
             first, last = self._tokenizer.token_to_id("[CLS]"), self._tokenizer.token_to_id("[SEP]")
             if first is None or last is None:
-                raise ValueError(f"{vocabulary.name}: expected the pieces [CLS] and [SEP]")
-        except Exception as error:  # both libraries raise bare Exceptions and types of their own
-            if was_interrupted(error):
-                raise KeyboardInterrupt from error
-            raise ModelError(
-                f"model {folder.path}: the examiner cannot be loaded: {type(error).__name__}: {error}; install the "
-                "version of detect-spin that the model was made for or reinstall detect-spin"
-            ) from error
+                raise ValueError(f"{_TOKENIZER}: expected the pieces [CLS] and [SEP]")
         self._first, self._last = np.asarray([first], np.int64), np.asarray([last], np.int64)
+
+    def open(self, network: str, threads: int) -> None:
+        """Make the session of a network."""
+        with _loading(self._folder):
+            session = _session(str(self._folder.file(network)), threads)
+            inputs = [i.name for i in session.get_inputs()]
+            outputs = [o.name for o in session.get_outputs()]
+            if inputs != _INPUTS or outputs != _OUTPUTS:
+                raise ValueError(f"{network}: expected {_INPUTS} -> {_OUTPUTS}, got {inputs} -> {outputs}")
+        self.sessions[network] = session
 
     def pieces(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return the ids and the character offsets of the pieces of a text."""
@@ -263,13 +243,29 @@ class _Loaded:
         encoding = self._tokenizer.encode(_SURROGATES.sub("\ufffd", text), add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
-    def run(self, ids: NDArray[np.int64], levels: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(
+        self, network: str, ids: NDArray[np.int64], levels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the logits of the pieces of one window and of its kinds; `levels`: shape (pieces, 2)."""
         row = np.concatenate([self._first, ids, self._last])[np.newaxis]
         told = np.concatenate([_NO_LEVELS, levels, _NO_LEVELS])[np.newaxis]
         given = {"input_ids": row, "attention_mask": np.ones_like(row), "levels": told}
-        token_logits, kind_logits = self._session.run(_OUTPUTS, given)
+        token_logits, kind_logits = self.sessions[network].run(_OUTPUTS, given)
         return token_logits[0, 1:-1], kind_logits[0]
+
+
+@contextmanager
+def _loading(folder: ModelFolder) -> Iterator[None]:
+    """Turn what goes wrong while a part of the examiner is loaded into a ModelError."""
+    try:
+        yield
+    except Exception as error:  # both libraries raise bare Exceptions and types of their own
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
+        raise ModelError(
+            f"model {folder.path}: the examiner cannot be loaded: {type(error).__name__}: {error}; install the "
+            "version of detect-spin that the model was made for or reinstall detect-spin"
+        ) from error
 
 
 def available_threads() -> int:

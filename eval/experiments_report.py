@@ -62,9 +62,8 @@ class Variant:
     none. `unlabelled`: weight of the multiple-instance loss. `halves`: windows cut in two. `case`: case of pieces as a
     further embedding. `no_levels`: nothing is told of how well words go together. `teacher`: variant as some of whose
     layers it begins and whose answers it learns beside the labels. `translations`: with simulated spinning of machine
-    translations. `first_look_steps`: not an examiner is trained but
-    the small network of the first look, from the encoder, so many steps of its own batches. `against`: the variant that
-    it is compared with.
+    translations. `first_look_steps`: not an examiner is trained but the small network of the first look, from the
+    encoder, so many steps of its own batches. `against`: the variant that it is compared with.
     """
 
     name: str

@@ -138,14 +138,16 @@ def test_logits_are_the_networks_own(examiner):
     assert np.ptp(token_logits) > 0.5  # a network that tells nothing apart would pass everything here
 
 
-def test_segments_are_taken_apart_and_joined_again(examiner):
+def test_segments_are_the_same_alone_and_among_others(examiner):
     ranges = [(0, 24), (24, 40), (40, 40), (41, len(TEXT))]
-    whole = examiner.examine(TEXT, ranges, NOTHING)
-    parts = [whole.segment(i) for i in range(len(ranges))]
-    for (start, end), part in zip(ranges, parts, strict=True):
-        assert same(part, examiner.examine(TEXT, [(start, end)], NOTHING))
-    assert same(Examined.joined(parts), whole)
-    assert same(Examined.joined(parts[1:]), examiner.examine(TEXT, ranges[1:], NOTHING))
+    for read in (examiner.examine, examiner.look):
+        alone = [read(TEXT, [given], NOTHING) for given in ranges]
+        for first in (0, 1):
+            parts = alone[first:]
+            offsets = np.cumsum([0, *(len(part.starts) for part in parts)])
+            rows = ("kind_logits", "starts", "ends", "token_logits")
+            expected = Examined(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in rows}, offsets=offsets)
+            assert same(read(TEXT, ranges[first:], NOTHING), expected)
 
 
 def test_every_piece_is_told_the_levels_of_its_word(examiner):

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "examiner.toml"
 FIRST_LOOK_FOLDER = "first_look"
 """In the examiner's folder: the checkpoint of the network that looks first."""
-FIRST_LOOK_SEED = 100  # beyond those of the teacher and the runs, which draw by the recipe's seed and the next ones
+_FIRST_LOOK_SEED = 100  # beyond those of the teacher and the runs, which draw by the recipe's seed and the next ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,16 +387,15 @@ def fit_networks(
         )
         for number, steps in enumerate(runs)
     ]
-    model = average(models) if len(models) > 1 else models[0]
+    model = models[0]
     if len(models) > 1:
-        model.save_pretrained(own)
+        average(models).save_pretrained(own)
     if later:
         f = settings.further
         rate = f["learning_rate"]
         run = of(first_seed + len(runs), steps=f["steps"], learning_rate=rate, head_learning_rate=rate)
         learned = trained(out / "second_stage", lambda: copy.deepcopy(model), run)
-        model = average([model, learned])
-        model.save_pretrained(out)
+        average([model, learned]).save_pretrained(out)
     else:
         learned = model
     return model, trained(
@@ -413,7 +412,7 @@ def first_look_settings(settings: Settings) -> Settings:
     """Return the recipe by which the network of the first look is trained: some of `optimiser` is its own."""
     own = {k: settings.first_look[k] for k in ("steps", "batch", "learning_rate")}
     optimiser = {**settings.optimiser, **own, "head_learning_rate": own["learning_rate"]}
-    return replace(settings, seed=settings.seed + FIRST_LOOK_SEED, optimiser=optimiser)
+    return replace(settings, seed=settings.seed + _FIRST_LOOK_SEED, optimiser=optimiser)
 
 
 def average(models: Sequence[ExaminerModel]) -> ExaminerModel:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
 from detector.errors import InputError
-from detector.examiner import Examined, Examiner, WordLevels
+from detector.examiner import FIRST_LOOK, Examined, Examiner, WordLevels
 from detector.join import chosen_segments, features_of, looked_at
 from detector.results import KINDS
 from detector.segment import prepare
@@ -305,7 +305,6 @@ def join_models(
         InputError: the examiner was trained with another association table.
         ValueError: the exported network differs from the checkpoint.
     """
-    from detector.examiner import FIRST_LOOK
     from train.examiner_model import ExaminerModel
     from train.export_examiner import export_examiner
 
