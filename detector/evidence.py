@@ -202,7 +202,7 @@ def _between(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 _NOTHING_AGAINST = -0.3
 """Evidence below which a word is one that people use much more than spinners; four words in five lie above."""
 _REACH = 3
-"""Tokens from a strong phrase within which a rare word belongs to it ("hostile to fear based oppressor")."""
+"""Tokens from a strong phrase within which a rare word belongs to it ("brutal, dread driven despot")."""
 
 
 def _complete(

@@ -191,7 +191,8 @@ class Examiner:
             own_spans = np.asarray(piece_spans[:count], np.int64) + start
             windows = -(-count // (self.max_tokens - 2))
             parts = (np.asarray(piece_ids[:count], np.int64), words.at(own_spans[:, 0]))
-            for window, levels in zip(*(np.array_split(part, windows) for part in parts), strict=True):
+            cut = ([part] if windows == 1 else np.array_split(part, windows) for part in parts)
+            for window, levels in zip(*cut, strict=True):
                 window_logits, window_kinds = loaded.run(network, window, levels)
                 logits.append(window_logits)
                 kind_logits[number] += window_kinds * (len(window) / count)
@@ -230,7 +231,7 @@ class _Loaded:
     def open(self, network: str, threads: int) -> None:
         """Make the session of a network."""
         with _loading(self._folder):
-            session = _session(str(self._folder.file(network)), threads)
+            session = _session(str(self._folder.file(network)), threads, network == FIRST_LOOK)
             inputs = [i.name for i in session.get_inputs()]
             outputs = [o.name for o in session.get_outputs()]
             if inputs != _INPUTS or outputs != _OUTPUTS:
@@ -287,12 +288,13 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _session(path: str, threads: int) -> InferenceSession:
+def _session(path: str, threads: int, keep_plans: bool = False) -> InferenceSession:
+    """Return a session; `keep_plans`: keep the memory plan of each length met, which are many, 10 MB after a few."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a plan is kept for each length met, and lengths vary: 10 MB after a few
+    options.enable_mem_pattern = keep_plans
     options.log_severity_level = 3  # errors only: they are raised as well, and a library does not print
     # Idle threads would spin for work that comes only with the next text, on cores that others want.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

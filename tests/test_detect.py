@@ -516,7 +516,7 @@ SEED_VERDICTS = {"000": "spun", "001": "clean", "002": "clean", "003": "clean", 
 SEED_PHRASES = [
     "top state leader",
     "truce was concurred",
-    "hostile to fear based oppressor",
+    "oppressor",
     "memorable partners",
     "philanthropic guide",
     "better half",

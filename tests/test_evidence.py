@@ -107,9 +107,9 @@ def marked(words, evidence, names="", rare=""):
 
 def test_a_rare_word_near_a_strong_one_belongs_to_its_phrase():
     evidence = [1.5, NO, NO, NO, NO]
-    assert marked("hostile fear based oppressor left", evidence, rare="oppressor") == ["hostile fear based oppressor"]
-    assert marked("hostile fear based on oppressor", evidence, rare="oppressor") == ["hostile"]  # too far
-    assert marked("hostile . based oppressor left", evidence, rare="oppressor") == ["hostile"]
+    assert marked("brutal dread driven despot left", evidence, rare="despot") == ["brutal dread driven despot"]
+    assert marked("brutal dread driven by despot", evidence, rare="despot") == ["brutal"]  # too far
+    assert marked("brutal . driven despot left", evidence, rare="despot") == ["brutal"]
     assert marked("truce was concurred", [NO, NO, 1.5], rare="truce") == ["truce was concurred"]
 
 
