@@ -94,6 +94,18 @@ class Examined:
     token_logits: NDArray[np.float32]
     offsets: NDArray[np.int64]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Examined]) -> Examined:
+        """Return what was said of all segments of `parts`, at least one, whose pieces must be in the text's order."""
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.kind_logits for part in parts]),
+            np.concatenate([part.starts for part in parts]),
+            np.concatenate([part.ends for part in parts]),
+            np.concatenate([part.token_logits for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]),
+        )
+
     def word_logits(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the greatest logit among the pieces that overlap each word, `NOT_EXAMINED` where there is none.
 

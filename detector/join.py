@@ -1,8 +1,9 @@
 """The screen and the examiner -> one answer. The screen clears what is surely clean, the rest is examined.
 
 Most articles of any stream are clean and cost the screen a millisecond; the examiner takes ten times as long for each
-segment. So a much smaller network looks first, at the segments that look most spun to the screen, and the examiner
-reads only where that leaves a doubt: the screen can let more articles through for the same time.
+segment. So a much smaller network looks first, at the segments that look most spun to the screen, one after the other
+until it has seen enough, and the examiner reads only where that leaves a doubt: the screen can let more articles
+through for the same time.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Join:
         self._read_on = float(look["log_odds"])
         self._first_look = ArticleModel.from_config(look["article"], JOINED_NAMES)
         self._look_segments = int(look["segments"])
+        self._look_on = float(look["look_on_log_odds"])
         self._look_kind_scale = float(look["kind_scale"])
         self._article = ArticleModel.from_config(config["article"], JOINED_NAMES)
         self._most_segments = int(config["most_segments"])
@@ -84,12 +86,18 @@ class Join:
             return None
         chosen = chosen_segments(len(segment_logits), self._most_segments)
         word_levels = WordLevels.of(prepared.tokens, levels)
-        at = looked_at(segment_logits, chosen, self._look_segments)
-        looked = self._read(self.examiner.look, prepared, at, word_levels)
-        features = features_of(odds, looked, words)
-        if features is not None and (seen := float(self._first_look.log_odds(features))) < self._read_on:
-            seen = min(seen, self.cleared)
-            return self._judged(seen, looked, at, segment_logits, self._look_kind_scale)
+        looks: dict[int, Examined] = {}
+        seen: float | None = None
+        for segment in looked_at(segment_logits, chosen, self._look_segments):
+            looks[segment] = self._read(self.examiner.look, prepared, [segment], word_levels)
+            at = sorted(looks)
+            looked = Examined.joined([looks[i] for i in at])
+            if (features := features_of(odds, looked, words)) is not None:
+                seen = float(self._first_look.log_odds(features))
+                if seen < self._look_on:
+                    break
+        if seen is not None and seen < self._read_on:
+            return self._judged(min(seen, self.cleared), looked, at, segment_logits, self._look_kind_scale)
         examined = self._read(self.examiner.examine, prepared, chosen, word_levels)
         features = features_of(odds, examined, words)
         if features is None:
@@ -125,13 +133,13 @@ class Join:
 
 
 def looked_at(segment_logits: NDArray[np.float64], chosen: Sequence[int], most: int) -> list[int]:
-    """Return the segments of the first look: of those chosen, the `most` that look most spun to the screen, in order.
+    """Return the segments of the first look, worst first: of those chosen the `most` that look most spun to the screen.
 
-    >>> looked_at(np.array([0.5, 2.0, 9.0, 1.0]), [0, 1, 3], 2)
-    [1, 3]
+    >>> looked_at(np.array([0.5, 1.0, 9.0, 2.0]), [0, 1, 3], 2)
+    [3, 1]
     """
     worst = np.argsort(-segment_logits[chosen], kind="stable")[:most]
-    return sorted(chosen[i] for i in worst.tolist())
+    return [chosen[i] for i in worst.tolist()]
 
 
 def chosen_segments(count: int, most: int) -> list[int]:

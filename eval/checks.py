@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from eval.options import SEED, data_option, model_option, split_names
-from train.corpora import default_data_dir
+from train.corpora import Document, default_data_dir
 
 REPORTS = Path(__file__).parent / "reports"
 
@@ -218,12 +218,30 @@ def examiner_windows(
 ) -> None:
     """Measure the examiner alone on groups it held out, by window and by article, in float32 and as shipped."""
     from eval import examiner_windows as alone
+
+    found = alone.measure(_training_documents(data), checkpoint, model, rows, windows, seed)
+    _write_report(out, found["model"], "examiner-windows.md", alone.to_markdown(found))
+
+
+@click.command()
+@data_option
+@model_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
+@click.option("--rows", type=click.IntRange(1), default=60, help="Texts of a table, chosen by the seed.")
+@click.option("--seed", type=int, default=SEED)
+def kinds(data: Path | None, model: str | None, out: Path | None, rows: int, seed: int) -> None:
+    """Count how often the kind of a text is named right, on groups that the examiner held out."""
+    from eval import kinds as naming
+
+    found = naming.measure(_training_documents(data), model, rows, seed)
+    _write_report(out, found["model"], "kinds.md", naming.to_markdown(found))
+
+
+def _training_documents(data: Path | None) -> list[Document]:
     from train.recipe import read_documents
     from train.screen import Settings
 
-    documents = read_documents(data or default_data_dir(), Settings.read().documents)
-    found = alone.measure(documents, checkpoint, model, rows, windows, seed)
-    _write_report(out, found["model"], "examiner-windows.md", alone.to_markdown(found))
+    return read_documents(data or default_data_dir(), Settings.read().documents)
 
 
 def _write_report(out: Path | None, model_id: str, name: str, text: str) -> None:
@@ -234,4 +252,4 @@ def _write_report(out: Path | None, model_id: str, name: str, text: str) -> None
     click.echo(str(folder / name))
 
 
-COMMANDS = (attacks, calibrate, examiner_windows, experiments, gate, unfamiliar)
+COMMANDS = (attacks, calibrate, examiner_windows, experiments, gate, kinds, unfamiliar)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,21 @@ class Scores:
     articles: Mapping[str, Floats]
 
 
-def held_out_texts(documents: Sequence[Document], settings: Settings, rows: int, seed: int) -> list[Document]:
-    """Return at most `rows` human and spun texts of each table whose groups the examiner held out."""
+def held_out_texts(
+    documents: Sequence[Document],
+    settings: Settings,
+    rows: int,
+    seed: int,
+    labels: Collection[str] = ("original", SPUN),
+) -> list[Document]:
+    """Return at most `rows` texts of each table whose groups the examiner held out, by default human and spun ones."""
     fewest = ScreenSettings.read().article["min_words"]
     fit = [
         i
         for i, d in enumerate(documents)
         if not d.licence_nc
         and is_held_out(d.group, settings.held_out)
-        and d.label in ("original", SPUN)
+        and d.label in labels
         and len(d.text.split()) >= fewest
     ]
     return [documents[i] for i in capped(fit, documents, rows, seed)]

@@ -33,14 +33,14 @@ from train.examiner_data import Labelled, Windows, cut_windows, labelled_documen
 from train.export import thresholds
 from train.join import (
     SMALLEST_SET,
-    FittedLook,
+    after_the_looks,
     article_weights,
+    fit_first_look,
     fit_gate,
     fit_look,
     highest_cleared,
     long_enough,
     ranked,
-    read_on_from,
     unseen,
 )
 from train.screen import SPUN, FittedScreen, fit
@@ -77,7 +77,7 @@ class Read:
     """What both models say of a text.
 
     `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, by the network of the
-    first look and by the examiner.
+    first look after each look, shape (looks, len(JOINED_NAMES)), and by the examiner.
     """
 
     odds: tuple[float, float]
@@ -270,8 +270,10 @@ def _read_texts(
         at, text = given[number]
         own = np.flatnonzero(windows.texts == number)
         places = chosen_segments(len(text.segments), most)
-        first = [places.index(i) for i in looked_at(text.segments, places, at_first)]
-        result[at] = Read(text.odds, joined(1, own[first], text), joined(0, own, text))
+        order = own[[places.index(i) for i in looked_at(text.segments, places, at_first)]]
+        first = [joined(1, order[: k + 1], text) for k in range(len(order))]
+        first += [first[-1]] * (at_first - len(first))  # no further segment changes nothing
+        result[at] = Read(text.odds, np.array(first), joined(0, own, text))
     return result
 
 
@@ -284,18 +286,18 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
     human = np.array([t.startswith("human/") for t in known.tables])
     population = Counter(known.tables)
 
-    def fitted(rows: NDArray[np.int64], features: Sequence[Floats]) -> FittedLook:
-        tables = [known.tables[k] for k in rows]
-        weights = article_weights(tables, known.spun[rows], population, screen)
-        return fit_look(np.array(features), known.spun[rows], weights, [known.groups[k] for k in rows], screen)
+    def sides(rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], Floats, list[str]]:
+        weights = article_weights([known.tables[k] for k in rows], known.spun[rows], population, screen)
+        return known.spun[rows], weights, [known.groups[k] for k in rows]
 
     passed = [(k, r) for k, r in enumerate(known.read) if r]
     looked = np.array([k for k, _ in passed])
-    look = fitted(looked, [r.first for _, r in passed])
-    read_on = read_on_from(look.log_odds[human[looked]], int(human.sum()), screen)
-    further = look.log_odds >= read_on
+    first = np.array([r.first for _, r in passed])
+    look = fit_first_look(first, *sides(looked), human[looked], int(human.sum()), screen)
+    further = look.log_odds >= look.read_on
     read = looked[further]
-    article = fitted(read, [r.features for (_, r), on in zip(passed, further, strict=True) if on])
+    features = np.array([r.features for (_, r), on in zip(passed, further, strict=True) if on])
+    article = fit_look(features, *sides(read), screen)
     log.info("join: %s", dict(zip(JOINED_NAMES, article.model.weights.round(2).tolist(), strict=True)))
     order = ranked(known.gate, looked, look.log_odds, read, article.log_odds)
     points, _ = thresholds(np.array(known.tables)[human], order[human], SMALLEST_SET)
@@ -306,8 +308,8 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
             continue
         result[k] = min(one.odds[0], cleared)
         if one.odds[1] >= found.gate:
-            seen = float(look.model.log_odds(one.first))
-            result[k] = float(article.model.log_odds(one.features)) if seen >= read_on else min(seen, cleared)
+            seen = float(after_the_looks(look.model.log_odds(one.first)[np.newaxis], look.look_on)[0])
+            result[k] = float(article.model.log_odds(one.features)) if seen >= look.read_on else min(seen, cleared)
     return sigmoid(result)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from detector import SpinDetector
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid, spun_log_odds
 from detector.errors import ModelError
 from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined
-from detector.join import chosen_segments, looked_at, token_evidence
+from detector.join import chosen_segments, features_of, looked_at, token_evidence
 from detector.results import KINDS
 from detector.store import write_manifest
 from tests.tiny_model import tiny
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import training_documents
-from train.join import article_weights, calibrated, fit_join, fit_logistic, unseen
+from train.join import after_each_look, after_the_looks, article_weights, calibrated, fit_join, fit_logistic, unseen
 
 EXAMINER = Path(__file__).parent / "data" / "tiny_examiner"
 
@@ -38,6 +39,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.settings,
         join={
             "examined_human_share": 0.6,
+            "look_on_human_share": 0.4,
             "read_on_human_share": 0.3,
             "look_segments": 2,
             "most_segments": 4,
@@ -69,6 +71,7 @@ def test_what_the_screen_or_the_first_look_clears_is_below_every_threshold_and_n
         run = getattr(join.examiner, name)
 
         def call(*given: object) -> Examined:
+            assert name == "examine" or len(given[1]) == 1, "the first look is at one segment after the other"
             ran[name] += 1
             return run(*given)
 
@@ -77,15 +80,18 @@ def test_what_the_screen_or_the_first_look_clears_is_below_every_threshold_and_n
     for name in ran:
         counted(name)
     honest = [d.text for d in tiny().documents if d.label == "original"]
+    looks: Counter[int] = Counter()
     for text in honest:
         before = dict(ran)
         result = detector.score(text)
+        looks[ran["look"] - before["look"]] += 1
         if ran["examine"] == before["examine"] and result.probability is not None:
             assert result.probability < min(detector.operating_points.values())
             assert result.spans == ()
         if ran["examine"] > before["examine"]:
             assert ran["look"] > before["look"], "nothing is read without a look"
-    assert 0 < ran["examine"] < ran["look"] < len(honest)
+    assert 0 < ran["examine"] < len(honest) - looks[0] < len(honest)
+    assert set(looks) == {0, 1, 2}, "some are stopped by the gate, some cleared by one look, and none has more than two"
 
 
 def test_the_gate_sees_the_same_numbers_as_in_its_training(joined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +213,8 @@ def test_the_first_look_is_at_the_segments_that_the_screen_finds_worst() -> None
         logits = rng.normal(size=count)
         chosen = chosen_segments(count, 24)
         looked = looked_at(logits, chosen, most)
-        assert looked == sorted(set(looked)) and set(looked) <= set(chosen)
+        assert len(set(looked)) == len(looked) and set(looked) <= set(chosen)
+        assert (np.diff(logits[looked]) <= 0).all(), "the worst first"
         assert len(looked) == min(most, len(chosen))
         rest = [i for i in chosen if i not in looked]
         assert not rest or logits[looked].min() >= logits[rest].max()
@@ -232,3 +239,79 @@ def test_words_that_were_not_examined_get_no_evidence() -> None:
     evidence = token_evidence(examined, np.array([0, 4, 20]), np.array([3, 8, 25]), 0.5)
     assert evidence.tolist() == [2.0, 0.0, 0.0]  # 9 is limited to 4, -1 to 0
     assert NOT_EXAMINED < -4.0
+
+
+def one_segment(rng: np.random.Generator, start: int, pieces: int) -> Examined:
+    starts = start + 5 * np.arange(pieces)
+    logits = rng.normal(size=pieces).astype(np.float32)
+    kinds = rng.normal(size=(1, len(KINDS))).astype(np.float32)
+    return Examined(kinds, starts, starts + 4, logits, np.array([0, pieces]))
+
+
+def test_parts_of_an_examination_are_put_together_by_their_pieces() -> None:
+    rng = np.random.default_rng(4)
+    parts = [one_segment(rng, start, pieces) for start, pieces in ((0, 3), (40, 0), (90, 5))]
+    whole = Examined.joined(parts)
+    assert whole.offsets.tolist() == [0, 3, 3, 8]
+    assert whole.kind_logits.shape == (3, len(KINDS))
+    assert (np.diff(whole.starts) > 0).all() and len(whole.token_logits) == 8
+    words = parts[2].word_logits(parts[2].starts, parts[2].ends)
+    assert np.array_equal(whole.word_logits(parts[2].starts, parts[2].ends), words)
+
+
+def test_what_is_known_after_each_look_is_of_the_segments_seen_so_far() -> None:
+    rng = np.random.default_rng(4)
+    first, nothing, third = (one_segment(rng, start, pieces) for start, pieces in ((50, 3), (80, 0), (0, 5)))
+    odds = (1.0, 0.5)
+    found = after_each_look(odds, [first, nothing, third], 300, 5)
+    assert found.shape == (5, len(JOINED_NAMES))
+    assert np.array_equal(found[0], features_of(odds, first, 300))
+    assert np.array_equal(found[3], found[2]) and np.array_equal(found[4], found[2]), "there are no further segments"
+    np.testing.assert_allclose(found[2], features_of(odds, Examined.joined([third, nothing, first]), 300), rtol=1e-6)
+
+    late = after_each_look(odds, [nothing, first], 300, 2)
+    assert np.array_equal(late[0], late[1]), "a look at nothing is no reason to stop"
+
+
+def test_the_first_look_ends_at_the_first_look_that_is_clear() -> None:
+    log_odds = np.array([[-1.0, 2.0, 3.0], [1.0, -2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, -3.0]])
+    given = log_odds.copy()
+    assert after_the_looks(log_odds, 0.0).tolist() == [-1.0, -2.0, 3.0, -3.0]
+    assert np.array_equal(log_odds, given)
+    assert after_the_looks(log_odds, -np.inf).tolist() == log_odds[:, -1].tolist()
+
+
+def test_the_first_look_of_the_detector_ends_where_its_training_said(
+    joined: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = SpinDetector.load(joined)
+    join = detector._join
+    assert join is not None
+    seen: list[np.ndarray] = []
+    looks: list[Examined] = []
+    run = join.examiner.look
+
+    def look(*given: object) -> Examined:
+        looks.append(run(*given))
+        return looks[-1]
+
+    monkeypatch.setattr(join.examiner, "look", look)
+    monkeypatch.setattr(join, "_first_look", _Recorder(join._first_look, seen))
+    model = ArticleModel.from_config(
+        json.loads((joined / "config.json").read_text())["join"]["first_look"]["article"], JOINED_NAMES
+    )
+    several = 0
+    for document in tiny().documents:
+        seen.clear()
+        looks.clear()
+        detector.score(document.text)
+        if not looks:
+            continue
+        several += len(looks) > 1
+        odds = (float(seen[0][0]), float(seen[0][1]))
+        after = after_each_look(odds, looks, round(np.exp(seen[0][JOINED_NAMES.index("log_words")])), len(looks))
+        np.testing.assert_allclose(seen, after, rtol=1e-5)
+        log_odds = model.log_odds(after)
+        assert (log_odds[:-1] >= join._look_on).all(), "it went on where it had seen enough"
+        assert len(looks) == 2 or log_odds[-1] < join._look_on, "it stopped too early"
+    assert several

@@ -68,6 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     )
     join = {
         "examined_human_share": 0.8,
+        "look_on_human_share": 0.7,
         "read_on_human_share": 0.6,
         "look_segments": 2,
         "most_segments": 4,

@@ -50,9 +50,10 @@ SMALLEST_SET = 100
 class Examinations:
     """What a network of the examiner says of texts that it has not seen.
 
-    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)); `kinds`: mean
-    logits of the kinds, shape (texts, kinds). One row a segment: `segment_text` (index of the row above),
-    `segment_screen`, `segment_spun`: the log odds of both models.
+    One row a text: `rows` index the fitted documents; `features`: shape (texts, len(JOINED_NAMES)), or if it looks at
+    one segment after the other (texts, looks, len(JOINED_NAMES)), see `after_each_look`; `kinds`: mean logits of the
+    kinds, shape (texts, kinds). One row a segment: `segment_text` (index of the row above), `segment_screen`,
+    `segment_spun`: the log odds of both models.
     """
 
     rows: NDArray[np.int64]
@@ -121,11 +122,13 @@ def examine(
     wanted: NDArray[np.int64],
     read: Callable[[str, Sequence[tuple[int, int]], WordLevels], Examined],
     choose: Callable[[Floats], list[int]],
+    looks: int = 0,
 ) -> Examinations:
     """Run a network of the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id.
 
     `gate_odds`: shape (documents,), cross-fitted. `read`: `Examiner.examine` or `look`. `choose`: from the screen's log
-    odds of the segments, those that are read.
+    odds of the segments, those that are read, in the order of reading. `looks`: how many of them one after the other,
+    0 for all at once.
     """
     begins = np.searchsorted(fitted.segment_owner, np.arange(len(fitted.encoded) + 1))
     rows: list[int] = []
@@ -135,27 +138,45 @@ def examine(
         document = fitted.encoded[row]
         prepared = prepare(texts[document.id])
         logits = fitted.segment_logits[begins[row] : begins[row + 1]]
-        chosen = choose(logits)
-        levels = fitted.counts.levels(prepared.tokens, document.group)
-        examined = read(
-            prepared.normal.text,
-            [prepared.segment_range(i) for i in chosen],
-            WordLevels.of(prepared.tokens, levels),
-        )
-        odds = (float(fitted.cross_fitted[row]), float(gate_odds[row]))
-        found = features_of(odds, examined, document.words)
-        if found is None:
+        order = choose(logits)
+        levels = WordLevels.of(prepared.tokens, fitted.counts.levels(prepared.tokens, document.group))
+        parts = {i: read(prepared.normal.text, [prepared.segment_range(i)], levels) for i in order}
+        chosen = sorted(order)
+        examined = Examined.joined([parts[i] for i in chosen])
+        if not len(examined.token_logits):
             continue
+        odds = (float(fitted.cross_fitted[row]), float(gate_odds[row]))
         owners += [len(rows)] * len(chosen)
         screens.append(logits[chosen])
         spuns.append(spun_log_odds(examined.kind_logits))
         kinds.append(np.average(examined.kind_logits, axis=0, weights=np.diff(examined.offsets)))
         rows.append(row)
-        features.append(found)
+        features.append(
+            after_each_look(odds, [parts[i] for i in order], document.words, looks)
+            if looks
+            else features_of(odds, examined, document.words)
+        )
     return Examinations(
         np.array(rows), np.array(features), np.array(kinds, dtype=np.float64), np.array(owners),
         np.concatenate(screens), np.concatenate(spuns),
     )  # fmt: skip
+
+
+def after_each_look(odds: tuple[float, float], parts: Sequence[Examined], words: int, looks: int) -> Floats:
+    """Return the joined model's features after each of so many looks, shape (looks, len(JOINED_NAMES)).
+
+    `parts`: what was said of one segment after the other, pieces in at least one; a look at a segment without pieces,
+    or where there are no more segments, changes nothing.
+    """
+    found: list[Floats | None] = [
+        # In no particular order: it makes no difference to the features.
+        features_of(odds, Examined.joined(parts[: k + 1]), words)
+        for k in range(len(parts))
+    ]
+    seen = [f for f in found if f is not None]
+    found += [seen[-1]] * (looks - len(found))
+    # A detector that has seen no piece yet looks on.
+    return np.array([f if f is not None else seen[0] for f in found])
 
 
 def article_weights(
@@ -201,19 +222,22 @@ def cross_fit(
     penalty: float,
     names: tuple[str, ...] = JOINED_NAMES,
     taught: NDArray[np.bool_] | None = None,
+    judged: Floats | None = None,
 ) -> Floats:
     """Return the log odds of each text by a model that was fitted without its group.
 
-    `taught`: texts to fit on; the others only get their log odds. All by default.
+    `taught`: texts to fit on; the others only get their log odds. All by default. `judged`: what the log odds are of
+    where that is not what is fitted on, shape (texts, ..., features); they then have the shape (texts, ...).
     """
+    judged = features if judged is None else judged
     fold = np.array([inner_fold(g, int(settings.article["inner_folds"])) for g in groups])
-    result = np.zeros(len(labels))
+    result = np.zeros(judged.shape[:-1])
     for held in np.unique(fold):
         inside, outside = fold != held, fold == held
         if taught is not None:
             inside &= taught
         model = fit_logistic(features[inside], labels[inside], weights[inside], penalty, names)
-        result[outside] = model.log_odds(features[outside])
+        result[outside] = model.log_odds(judged[outside])
     return result
 
 
@@ -227,7 +251,8 @@ def highest_cleared(points: Mapping[str, float]) -> float:
 class FittedLook:
     """The model of the first look or of the whole reading.
 
-    `log_odds`: shape (texts,), cross-fitted, of the texts that it was fitted on.
+    `log_odds`: shape (texts,), cross-fitted, of the texts that it was fitted on; of the first look (texts, looks), the
+    model being fitted to what is known after the last.
     """
 
     model: ArticleModel
@@ -237,20 +262,66 @@ class FittedLook:
 def fit_look(
     features: Floats, spun: NDArray[np.bool_], weights: Floats, groups: Sequence[str], settings: Settings
 ) -> FittedLook:
-    """Fit what joins the screen to a network; `features`: of its reading, shape (texts, len(JOINED_NAMES))."""
+    """Fit what joins the screen to a network; `features`: as in `Examinations`."""
     penalty = settings.join["penalty"]
-    odds = cross_fit(features, spun, weights, groups, settings, penalty)
-    return FittedLook(*calibrated(fit_logistic(features, spun, weights, penalty), odds, spun, weights))
+    last = features[:, -1] if features.ndim == 3 else features
+    odds = cross_fit(last, spun, weights, groups, settings, penalty, judged=features)
+    return FittedLook(*calibrated(fit_logistic(last, spun, weights, penalty), odds, spun, weights))
 
 
-def read_on_from(log_odds: Floats, people: int, settings: Settings) -> float:
-    """Return the log odds of the first look from which the examiner reads: for the recipe's share of human texts.
+def after_the_looks(log_odds: Floats, look_on: float) -> Floats:
+    """Return the log odds at which the first look ends: the first below `look_on`, else the last.
+
+    >>> after_the_looks(np.array([[-1.0, 2.0, 3.0], [1.0, -2.0, 3.0], [1.0, 2.0, 3.0]]), 0.0)
+    array([-1., -2.,  3.])
+    """
+    enough = log_odds < look_on
+    enough[:, -1] = True
+    return np.asarray(log_odds[np.arange(len(log_odds)), enough.argmax(axis=1)])
+
+
+def reached_by(share: float, log_odds: Floats, people: int) -> float:
+    """Return the log odds of the first look that a share of all human texts reaches.
 
     `log_odds`: of those that pass the gate. `people`: how many human texts there are, those that it stops included.
     """
     # What the gate stops is below whatever the first look says.
-    looked = np.concatenate([log_odds, np.full(people - len(log_odds), -np.inf)])
-    return upper_quantile(looked, settings.join["read_on_human_share"])
+    return upper_quantile(np.concatenate([log_odds, np.full(people - len(log_odds), -np.inf)]), share)
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """The first look as it will be taken.
+
+    `log_odds`: shape (texts,), cross-fitted, where it ends. `look_on`, `read_on`: the log odds from which it goes on to
+    the next segment, and from which the examiner reads.
+    """
+
+    model: ArticleModel
+    log_odds: Floats
+    look_on: float
+    read_on: float
+
+
+def fit_first_look(
+    features: Floats,
+    spun: NDArray[np.bool_],
+    weights: Floats,
+    groups: Sequence[str],
+    human: NDArray[np.bool_],
+    people: int,
+    settings: Settings,
+) -> FirstLook:
+    """Fit the first look on the texts that pass the gate; `features`: after each look, as in `Examinations`.
+
+    `human`: which of the texts people wrote; `people`: of those before the gate.
+    """
+    look = fit_look(features, spun, weights, groups, settings)
+    look_on = reached_by(settings.join["look_on_human_share"], look.log_odds[human, -1], people)
+    log_odds = after_the_looks(look.log_odds, look_on)
+    return FirstLook(
+        look.model, log_odds, look_on, reached_by(settings.join["read_on_human_share"], log_odds[human], people)
+    )
 
 
 def ranked(gate_odds: Floats, looked: NDArray[np.int64], look: Floats, read: NDArray[np.int64], odds: Floats) -> Floats:
@@ -277,7 +348,8 @@ def calibrated(
 
     # A penalty of 1 is nothing against thousands of texts; without any, texts that can be told without error have no
     # best slope.
-    line = LogisticRegression(C=1.0).fit(log_odds[:, np.newaxis], labels, sample_weight=weights / weights.mean())
+    last = log_odds[:, -1:] if log_odds.ndim == 2 else log_odds[:, np.newaxis]
+    line = LogisticRegression(C=1.0).fit(last, labels, sample_weight=weights / weights.mean())
     slope, bias = float(line.coef_[0, 0]), float(line.intercept_[0])
     stretched = replace(model, weights=slope * model.weights, bias=slope * model.bias + bias)
     return stretched, slope * log_odds + bias
@@ -366,11 +438,10 @@ def fit_join(
 
     passed = np.flatnonzero(new & (gate.log_odds >= gate.threshold))
     log.info("gate %.3f: %d of %d unseen texts looked at", gate.threshold, len(passed), new.sum())
-    looked = examine(fitted, gate.log_odds, texts, passed, examiner.look, look_at)
-    look = fit_look(looked.features, *sides(looked), settings)
-    read_on = read_on_from(look.log_odds[human[looked.rows]], int(people.sum()), settings)
-    wanted = looked.rows[look.log_odds >= read_on]
-    log.info("first look %.3f: %d of them read", read_on, len(wanted))
+    looked = examine(fitted, gate.log_odds, texts, passed, examiner.look, look_at, at_first)
+    look = fit_first_look(looked.features, *sides(looked), human[looked.rows], int(people.sum()), settings)
+    wanted = looked.rows[look.log_odds >= look.read_on]
+    log.info("first look goes on from %.3f, %d read from %.3f", look.look_on, len(wanted), look.read_on)
     examined = examine(
         fitted, gate.log_odds, texts, wanted, examiner.examine, lambda logits: chosen_segments(len(logits), most)
     )
@@ -407,7 +478,8 @@ def fit_join(
     config["join"] = {
         "gate": {"log_odds": gate.threshold, "article": gate.model.to_config()},
         "first_look": {
-            "log_odds": read_on,
+            "log_odds": look.read_on,
+            "look_on_log_odds": look.look_on,
             "article": look.model.to_config(),
             "segments": at_first,
             "kind_scale": look_scale,
