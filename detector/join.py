@@ -86,23 +86,35 @@ class Join:
             return None
         chosen = chosen_segments(len(segment_logits), self._most_segments)
         word_levels = WordLevels.of(prepared.tokens, levels)
-        looks: dict[int, Examined] = {}
-        seen: float | None = None
-        for segment in looked_at(segment_logits, chosen, self._look_segments):
-            looks[segment] = self._read(self.examiner.look, prepared, [segment], word_levels)
+        order = looked_at(segment_logits, chosen, self._look_segments)
+        looks, seen = self._look(prepared, order, word_levels, odds, words)
+        if seen is not None and seen < self._read_on:
             at = sorted(looks)
             looked = Examined.joined([looks[i] for i in at])
-            if (features := features_of(odds, looked, words)) is not None:
-                seen = float(self._first_look.log_odds(features))
-                if seen < self._look_on:
-                    break
-        if seen is not None and seen < self._read_on:
             return self._judged(min(seen, self.cleared), looked, at, segment_logits, self._look_kind_scale)
         examined = self._read(self.examiner.examine, prepared, chosen, word_levels)
         features = features_of(odds, examined, words)
         if features is None:
             return None
         return self._judged(float(self._article.log_odds(features)), examined, chosen, segment_logits, self._kind_scale)
+
+    def _look(
+        self, prepared: Prepared, order: Sequence[int], word_levels: WordLevels, odds: tuple[float, float], words: int
+    ) -> tuple[dict[int, Examined], float | None]:
+        """Look at one segment after the other until what was seen looks clean enough.
+
+        Returns what was said of each segment looked at, and the article's log odds by it; None if there was no piece.
+        """
+        looks: dict[int, Examined] = {}
+        seen: float | None = None
+        for segment in order:
+            looks[segment] = self._read(self.examiner.look, prepared, [segment], word_levels)
+            features = features_of(odds, Examined.joined(list(looks.values())), words)
+            if features is not None:
+                seen = float(self._first_look.log_odds(features))
+                if seen < self._look_on:
+                    break
+        return looks, seen
 
     def _judged(
         self,
