@@ -9,6 +9,7 @@ from pathlib import Path
 from detector.errors import MissingExtraError
 from detector.workers import CHUNK_TEXTS
 from eval.bench import Json
+from eval.plots import save
 
 
 def to_markdown(result: Json) -> str:
@@ -206,7 +207,7 @@ def plot(result: Json, path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=80, metadata={"Software": None})
+    save(figure, path, dpi=80)
 
 
 def write(result: Json, out: Path) -> list[Path]:

@@ -48,12 +48,13 @@ def _figure(width: float = 7.0, height: float = 4.6, **grid: Any) -> tuple[Any, 
         return figure, figure.subplots(**grid)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path, dpi: int = DPI) -> None:
+    """Write a small PNG, the same bytes for the same picture."""
     from PIL import Image  # matplotlib's own requirement
 
     buffer = io.BytesIO()
     # No version and no date in the file, so that a rerun gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     with Image.open(
         buffer
     ) as image:  # 256 colours are enough for flat colours and smooth letters, at a third of the size
@@ -112,7 +113,7 @@ def roc(systems: Mapping[str, tuple[Judged, Json]], items: Sequence[Item], path:
     axes.set_ylabel("spun texts found")
     axes.grid(axis="y", color="0.92")
     _legend(figure, axes)
-    _save(figure, path)
+    save(figure, path)
     return Picture(path, "ROC curve, all spun sets together, false positives on a logarithmic axis; higher is better.")
 
 
@@ -138,7 +139,7 @@ def precision_recall(systems: Mapping[str, tuple[Judged, Json]], items: Sequence
     axes.set_ylabel("precision: flags that are right")
     axes.grid(color="0.92")
     _legend(figure, axes)
-    _save(figure, path)
+    save(figure, path)
     return Picture(
         path, f"Precision and recall in a stream of which {100 * share:g} % is spun; up and right is better."
     )
@@ -167,7 +168,7 @@ def reliability(systems: Mapping[str, tuple[Judged, Json]], path: Path) -> Pictu
     axes.set_ylabel("share of spun texts in the bin")
     axes.grid(color="0.92")
     _legend(figure, axes)
-    _save(figure, path)
+    save(figure, path)
     mix = next(iter(shown.values()))["mix"]
     return Picture(
         path, f"Reliability: half of the mix is spun ({MIXES[mix]}), bins of equal mass, 95 % intervals over groups."
@@ -217,7 +218,7 @@ def histograms(judged: Judged, name: str, items: Sequence[Item], path: Path) -> 
         last.set_xlabel(f"share of human texts that {name} scores as high or higher (right: more spun)")
     shown = [(at, text) for at, text in shown if edges[0] <= at <= edges[-1]]
     last.set_xticks([at for at, _ in shown], [text for _, text in shown])
-    _save(figure, path)
+    save(figure, path)
     points = "; dashed: operating points" if calibrated and judged.scores.points else ""
     return Picture(path, f"Scores of {name} by kind of text, each panel to its own height{points}.")
 
@@ -262,7 +263,7 @@ def recall_against(systems: Mapping[str, tuple[Judged, Json]], by: str, label: s
     axes.set_ylabel(f"spun texts found at {threshold_name(key)}")
     axes.grid(axis="y", color="0.92")
     _legend(figure, axes)
-    _save(figure, path)
+    save(figure, path)
     return Picture(path, f"Recall against {label} at {threshold_name(key)}, with 95 % intervals.")
 
 
@@ -291,7 +292,7 @@ def heat_map(name: str, summary: Json, path: Path) -> Picture | None:
     axes.set_xticks(range(len(keys)), [threshold_name(k).replace(" % FPR", " %\nFPR") for k in keys], fontsize=8)
     axes.set_yticks(range(len(rows)), [f"{n} ({e['texts']})" for n, e in rows], fontsize=8)
     axes.tick_params(length=0)
-    _save(figure, path)
+    save(figure, path)
     return Picture(
         path,
         f"Percent of texts that {name} flags, by tool or kind of writer (number of texts) and threshold. Spun rows "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from eval.plots import save
+
 # Okabe and Ito's colours, told apart by colour-blind people; markers tell them apart in grey.
 _STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#999999", "D"), ("#CC79A7", "v"))
 
@@ -52,5 +54,5 @@ def draw_plot(result: dict[str, Any], point: str, path: Path) -> None:
         *axes[0].get_legend_handles_labels(), loc="lower center", ncols=len(systems), fontsize=9, frameon=False
     )
     figure.tight_layout(rect=(0, 0.025, 1, 1))
-    figure.savefig(path, dpi=80, metadata={"Software": None})
+    save(figure, path, dpi=80)
     plt.close(figure)
