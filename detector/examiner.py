@@ -243,7 +243,7 @@ class _Loaded:
     def open(self, network: str, threads: int) -> None:
         """Make the session of a network."""
         with _loading(self._folder):
-            session = _session(str(self._folder.file(network)), threads, network == FIRST_LOOK)
+            session = _session(str(self._folder.file(network)), threads)
             inputs = [i.name for i in session.get_inputs()]
             outputs = [o.name for o in session.get_outputs()]
             if inputs != _INPUTS or outputs != _OUTPUTS:
@@ -300,13 +300,13 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _session(path: str, threads: int, keep_plans: bool = False) -> InferenceSession:
-    """Return a session; `keep_plans`: keep the memory plan of each length met, which are many, 10 MB after a few."""
+def _session(path: str, threads: int) -> InferenceSession:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_mem_pattern = keep_plans
+    # A plan of memory is kept for each length met, 7 MB once all have been; 4 to 8 % less time.
+    options.enable_mem_pattern = True
     options.log_severity_level = 3  # errors only: they are raised as well, and a library does not print
     # Idle threads would spin for work that comes only with the next text, on cores that others want.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
