@@ -96,7 +96,7 @@ class Examined:
 
     @classmethod
     def joined(cls, parts: Sequence[Examined]) -> Examined:
-        """Return what was said of all segments of `parts`, at least one, whose pieces must be in the text's order."""
+        """Return what was said of all segments of `parts`, at least one; in the text's order if offsets matter."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
         return cls(
             np.concatenate([part.kind_logits for part in parts]),

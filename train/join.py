@@ -463,7 +463,7 @@ def fit_join(
         _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(real)], both)
     segment = _fit_segments(examined, spun, weights)
     scale, accuracy = _kind_scale(encoded, examined)
-    look_scale, look_accuracy = _kind_scale(encoded, looked)
+    look_scale, look_accuracy = _kind_scale(encoded, looked)  # as if it had looked at all segments that it may
     measured = {
         **measured,
         "gate": _share_table(encoded, new, gate.log_odds >= gate.threshold),
