@@ -87,10 +87,8 @@ class Join:
         chosen = chosen_segments(len(segment_logits), self._most_segments)
         word_levels = WordLevels.of(prepared.tokens, levels)
         order = looked_at(segment_logits, chosen, self._look_segments)
-        looks, seen = self._look(prepared, order, word_levels, odds, words)
+        at, looked, seen = self._look(prepared, order, word_levels, odds, words)
         if seen is not None and seen < self._read_on:
-            at = sorted(looks)
-            looked = Examined.joined([looks[i] for i in at])
             return self._judged(min(seen, self.cleared), looked, at, segment_logits, self._look_kind_scale)
         examined = self._read(self.examiner.examine, prepared, chosen, word_levels)
         features = features_of(odds, examined, words)
@@ -100,21 +98,23 @@ class Join:
 
     def _look(
         self, prepared: Prepared, order: Sequence[int], word_levels: WordLevels, odds: tuple[float, float], words: int
-    ) -> tuple[dict[int, Examined], float | None]:
-        """Look at one segment after the other until what was seen looks clean enough.
+    ) -> tuple[list[int], Examined, float | None]:
+        """Look at one segment after the other, at least one, until what was seen looks clean enough.
 
-        Returns what was said of each segment looked at, and the article's log odds by it; None if there was no piece.
+        Returns the segments looked at, what was said of them, and the article's log odds by it, None without a piece.
         """
         looks: dict[int, Examined] = {}
         seen: float | None = None
         for segment in order:
             looks[segment] = self._read(self.examiner.look, prepared, [segment], word_levels)
-            features = features_of(odds, Examined.joined(list(looks.values())), words)
+            at = sorted(looks)
+            looked = Examined.joined([looks[i] for i in at])
+            features = features_of(odds, looked, words)
             if features is not None:
                 seen = float(self._first_look.log_odds(features))
                 if seen < self._look_on:
                     break
-        return looks, seen
+        return at, looked, seen
 
     def _judged(
         self,

@@ -11,17 +11,9 @@ import click
 
 from detector.errors import DetectorError
 from eval.checks import COMMANDS
-from eval.options import split_names
+from eval.options import SEED, data_option, model_option, seed_option, split_names
 from train.corpora import ROOT, default_data_dir
 
-SEED = 20220119  # any fixed number; the day the SpinBot news set was made
-
-data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Folder of the tables [default: DETECT_SPIN_DATA or ../shared/data beside the clone].",
-)
 out_option = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -124,7 +116,7 @@ def pin(suite: str, data: Path | None) -> None:
 @click.option("--file", type=path_option, help="A local copy (.parquet, .jsonl, .csv) [default: from the hub].")
 @click.option("--split", default="test", help="Of the corpus on the hub.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="At most so many rows, the first ones.")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 def machine_paraphrase(
     out: Path | None,
     data: Path | None,
@@ -179,7 +171,7 @@ def readme() -> None:
 @main.group(invoke_without_command=True)
 @data_option
 @out_option
-@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@model_option
 @click.option("--articles", type=click.IntRange(1), default=2000)
 @click.option("--words", type=click.IntRange(1), default=500, help="Words of each article.")
 @click.option("--yardsticks/--no-yardsticks", default=True, help="Time two transformers of random weights too.")
@@ -208,7 +200,7 @@ def bench(
 @bench.command("batch")
 @data_option
 @out_option
-@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@model_option
 @click.option("--articles", type=click.IntRange(1), default=2000)
 @click.option("--words", type=click.IntRange(1), default=500, help="Words of each article.")
 @click.option("--rows", default="1000,10000,100000", help="Sizes of tables of short rows; 1000000 is six minutes more.")
@@ -246,12 +238,12 @@ def bench_batch(
 @click.argument("what", type=click.Choice(["language", "length", "cost", "bad"]))
 @data_option
 @out_option
-@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@model_option
 @click.option("--rows", type=click.IntRange(1), default=300, help="Texts per table, chosen by a seeded hash.")
 @click.option("--largest", type=click.IntRange(1), default=10_000_000, help="Characters of the longest text (cost).")
 @click.option("--hostile", type=click.IntRange(1), default=1_000_000, help="Characters of hostile texts (cost).")
 @click.option("--cases", default="", help="Hostile texts [default: all] (cost); part of the names of files (bad).")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 def inputs(
     what: str,
     data: Path | None,
@@ -287,10 +279,10 @@ def inputs(
 @main.command("robustness-input")
 @data_option
 @out_option
-@click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
+@model_option
 @click.option("--human", type=click.IntRange(1), default=60, help="Human texts, equally many of each table.")
 @click.option("--spun", type=click.IntRange(1), default=40, help="Spun texts, equally many of each table.")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 @click.option("--reports", "wanted", default="furniture,unicode,mojibake", help="Which of the three to make.")
 def robustness_input(
     data: Path | None, out: Path | None, model: str | None, human: int, spun: int, seed: int, wanted: str

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from eval.options import SEED, data_option, model_option, split_names
+from eval.options import data_option, model_option, report_out_option, seed_option, split_names
 from train.corpora import Document, default_data_dir
 
 REPORTS = Path(__file__).parent / "reports"
@@ -23,7 +23,7 @@ REPORTS = Path(__file__).parent / "reports"
 @click.option("--tables", default="", help="Attack texts of these tables only [default: all].")
 @click.option("--held-out", is_flag=True, help="The model was trained without the attacked tables: say so.")
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes; the numbers do not depend on it.")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 def attacks(
     data: Path | None,
     model: str | None,
@@ -191,9 +191,9 @@ def experiments(
 @click.command()
 @data_option
 @model_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
+@report_out_option
 @click.option("--most", type=click.IntRange(1), default=200, help="Passages of each package, chosen by the seed.")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 def unfamiliar(data: Path | None, model: str | None, out: Path | None, most: int, seed: int) -> None:
     """Count false alarms on human prose that no model has: texts kept out of the tables, Bibles, law, documentation."""
     from eval import unfamiliar as prose
@@ -209,10 +209,10 @@ def unfamiliar(data: Path | None, model: str | None, out: Path | None, most: int
 @click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @data_option
 @model_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
+@report_out_option
 @click.option("--rows", type=click.IntRange(1), default=300, help="Texts of a table, chosen by the seed.")
 @click.option("--windows", type=click.IntRange(1), default=3, help="Windows of a text, spread evenly.")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 def examiner_windows(
     checkpoint: Path, data: Path | None, model: str | None, out: Path | None, rows: int, windows: int, seed: int
 ) -> None:
@@ -226,9 +226,9 @@ def examiner_windows(
 @click.command()
 @data_option
 @model_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report.")
+@report_out_option
 @click.option("--rows", type=click.IntRange(1), default=60, help="Texts of a table, chosen by the seed.")
-@click.option("--seed", type=int, default=SEED)
+@seed_option
 def kinds(data: Path | None, model: str | None, out: Path | None, rows: int, seed: int) -> None:
     """Count how often the kind of a text is named right, on groups that the examiner held out."""
     from eval import kinds as naming

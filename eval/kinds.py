@@ -3,12 +3,11 @@
     python -m eval kinds
 
 Texts whose groups the examiner held out. The screen, which answers for what neither network reads, was trained on
-them; so were the scales of its and the examiner's logits.
+them; what joins it to the networks, and the scales of the kinds, were fitted on them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,7 +57,7 @@ def measure(documents: Sequence[Document], model: str | None, rows: int, seed: i
         "balanced_accuracy": float(np.mean([row["right"] for row in by_kind.values()])),
         "tables": {
             table: {"kind": kind, **_right([(d, n) for d, n in named if (d.table, d.label) == (table, kind)])}
-            for table, kind in sorted(Counter((d.table, d.label) for d, _ in named))
+            for table, kind in sorted({(d.table, d.label) for d, _ in named})
         },
     }
 
@@ -81,8 +80,8 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         "",
         f"Made by `python -m eval kinds`: the kind of the highest probability of {texts:,} texts of groups that the "
         f"examiner held out, up to {found['rows']} a table ({found['not_scored']} more were not scored). No tool, "
-        "translator or language model is new to it, and the screen, which answers for what neither network reads, "
-        "was trained on these texts. In % with the 95 % interval.",
+        "translator or language model is new to it. The screen, which answers for what neither network reads, was "
+        "trained on these texts, and what joins it to the networks was fitted on them. In % with the 95 % interval.",
         "",
         f"**Balanced accuracy: {100 * found['balanced_accuracy']:.1f} %** (mean of the four shares named right).",
         "",

@@ -14,6 +14,10 @@ data_option = click.option(
     default=None,
     help="Folder of the tables [default: DETECT_SPIN_DATA or ../shared/data beside the clone].",
 )
+report_out_option = click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report."
+)
+seed_option = click.option("--seed", type=int, default=SEED)
 model_option = click.option("--model", default=None, help="Model folder or name [default: the shipped model].")
 
 

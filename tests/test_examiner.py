@@ -143,11 +143,7 @@ def test_segments_are_the_same_alone_and_among_others(examiner):
     for read in (examiner.examine, examiner.look):
         alone = [read(TEXT, [given], NOTHING) for given in ranges]
         for first in (0, 1):
-            parts = alone[first:]
-            offsets = np.cumsum([0, *(len(part.starts) for part in parts)])
-            rows = ("kind_logits", "starts", "ends", "token_logits")
-            expected = Examined(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in rows}, offsets=offsets)
-            assert same(read(TEXT, ranges[first:], NOTHING), expected)
+            assert same(read(TEXT, ranges[first:], NOTHING), Examined.joined(alone[first:]))
 
 
 def test_every_piece_is_told_the_levels_of_its_word(examiner):

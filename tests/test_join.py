@@ -15,7 +15,7 @@ from detector import SpinDetector
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid, spun_log_odds
 from detector.errors import ModelError
 from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined
-from detector.join import chosen_segments, features_of, looked_at, token_evidence
+from detector.join import Join, chosen_segments, features_of, looked_at, token_evidence
 from detector.results import KINDS
 from detector.store import write_manifest
 from tests.tiny_model import tiny
@@ -52,6 +52,13 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def loaded(folder: Path) -> tuple[SpinDetector, Join]:
+    """The detector of a joined model, and what joins its models."""
+    detector = SpinDetector.load(folder)
+    assert detector._join is not None
+    return detector, detector._join
+
+
 def test_a_joined_model_scores_spun_text_above_honest_text(joined: Path) -> None:
     detector = SpinDetector.load(joined)
     rows = {label: [d.text for d in tiny().documents if d.label == label][:10] for label in ("spun", "original")}
@@ -62,9 +69,7 @@ def test_a_joined_model_scores_spun_text_above_honest_text(joined: Path) -> None
 def test_what_the_screen_or_the_first_look_clears_is_below_every_threshold_and_not_read(
     joined: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = SpinDetector.load(joined)
-    join = detector._join
-    assert join is not None
+    detector, join = loaded(joined)
     ran = {"look": 0, "examine": 0}
 
     def counted(name: str) -> None:
@@ -95,9 +100,7 @@ def test_what_the_screen_or_the_first_look_clears_is_below_every_threshold_and_n
 
 
 def test_the_gate_sees_the_same_numbers_as_in_its_training(joined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector = SpinDetector.load(joined)
-    join = detector._join
-    assert join is not None
+    detector, join = loaded(joined)
     seen: list[np.ndarray] = []
     monkeypatch.setattr(join, "_gate", _Recorder(join._gate, seen))
     for document in tiny().documents[::11]:
@@ -284,9 +287,7 @@ def test_the_first_look_ends_at_the_first_look_that_is_clear() -> None:
 def test_the_first_look_of_the_detector_ends_where_its_training_said(
     joined: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = SpinDetector.load(joined)
-    join = detector._join
-    assert join is not None
+    detector, join = loaded(joined)
     seen: list[np.ndarray] = []
     looks: list[Examined] = []
     run = join.examiner.look
