@@ -3,15 +3,16 @@
 The article model is a logistic regression over ten numbers that say how high its segments score, how evenly, how
 long it is, and how well its neighbouring words go together. Length is among them because the mean of few noisy
 segments proves less than the same mean of many. The gate's model takes the same numbers, the log odds of the kinds and
-how many words of which frequency go how badly with a neighbour, and only asks whether somebody should look closer: so a
-text that looks machine-written passes it. The joined model takes the log odds of both and the examiner's numbers.
+of the whole text, and how many words of which frequency go how badly with a neighbour, and only asks whether somebody
+should look closer: so a text that looks machine-written passes it. The joined model takes the log odds of all three and
+the examiner's numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,12 @@ GATE_NAMES = (
     *FEATURE_NAMES,
     *(f"kind_{kind}" for kind in KINDS if kind != "spun"),
     *(f"weaker_level_{band}_{level}" for band in range(FREQUENCY_BANDS) for level in range(NEIGHBOUR_LEVELS)),
+    "whole_text",
 )
 JOINED_NAMES = (
     "screen_log_odds",
     "gate_log_odds",
+    "whole_text",
     "mean_spun",
     "top_half_spun",
     "top_spun",
@@ -50,6 +53,14 @@ JOINED_NAMES = (
 _TYPICAL_LOG_WORDS = 5.5  # the log of about 250 words, near the middle of the training texts: centres the interaction
 _LOG_WORDS_LIMITS = (3.5, 7.0)  # 33 to 1,100 words, the lengths in training: nothing is extrapolated beyond
 _LOGIT_LIMIT = 12.0  # segment log odds beyond it all mean "surely"; without a limit one odd segment decides
+
+
+class Odds(NamedTuple):
+    """Log odds of an article that cost no network: by the screen, by the gate, by `whole_text.WholeText`."""
+
+    screen: float
+    gate: float
+    whole_text: float
 
 
 def article_features(
@@ -85,8 +96,7 @@ def article_features(
 
 
 def joined_features(
-    screen_log_odds: float,
-    gate_log_odds: float,
+    odds: Odds,
     kind_logits: NDArray[np.float32],
     token_logits: NDArray[np.float32],
     pieces: NDArray[np.int64],
@@ -94,10 +104,8 @@ def joined_features(
 ) -> NDArray[np.float64]:
     """Return the numbers that the joined article model looks at, shape (len(JOINED_NAMES),), in that order.
 
-    `screen_log_odds`, `gate_log_odds`: of the article, from the screen's numbers. `kind_logits`: shape
-    (segments, kinds) and `token_logits`: shape (pieces,), of the segments that were examined, at least one piece.
-    `pieces`: shape (segments,), how many each has.
-    `words`: of the whole article.
+    `kind_logits`: shape (segments, kinds) and `token_logits`: shape (pieces,), of the segments that were examined, at
+    least one piece. `pieces`: shape (segments,), how many each has. `words`: of the whole article.
     """
     spun = np.clip(spun_log_odds(kind_logits), -_LOGIT_LIMIT, _LOGIT_LIMIT)
     weights = pieces / pieces.sum()
@@ -105,8 +113,7 @@ def joined_features(
     log_words = float(np.clip(np.log(words), *_LOG_WORDS_LIMITS))
     return np.array(
         [
-            float(np.clip(screen_log_odds, -_LOGIT_LIMIT, _LOGIT_LIMIT)),
-            float(np.clip(gate_log_odds, -_LOGIT_LIMIT, _LOGIT_LIMIT)),
+            *np.clip(odds, -_LOGIT_LIMIT, _LOGIT_LIMIT).tolist(),
             mean,
             _top_half_mean(spun, weights),
             float(spun.max()),

@@ -43,6 +43,7 @@ from detector.segment import Prepared, prepare
 from detector.spaced import WordSplitter
 from detector.store import ModelFolder, models_root, open_model
 from detector.suggest import RANKED_SPANS, Suggester, match_case
+from detector.whole_text import WholeText
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
 
 DEFAULT_OPERATING_POINT = "balanced"
@@ -83,6 +84,11 @@ class SpinDetector:
             self._article = ArticleModel.from_config(config["article"])
             self._segment_shift = float(config["segment"]["shift"])
             self._segment_scale = float(config["segment"]["scale"])
+            self._whole_text = WholeText(
+                np.load(folder.file("whole_text.npy")).astype(np.float32),
+                float(config["whole_text"]["bias"]),
+                float(config["whole_text"]["floor"]),
+            )
             self._kind_weights = np.load(folder.file("kinds.npy")).astype(np.float32)
             self._phrase_odds = PhraseOdds(
                 np.load(folder.file("phrase_keys.npy")), np.load(folder.file("phrase_odds.npy"))
@@ -187,7 +193,7 @@ class SpinDetector:
             return self._not_scored(reason, prepared, words, id, source)
 
         segment_words = np.add.reduceat(is_word, np.asarray([0, *prepared.ends[:-1]]), dtype=np.int64)
-        logits, kind_logits = self._read_segments(ids, prepared.ends, segment_words)
+        logits, kind_logits, whole_text = self._read_segments(ids, prepared.ends, segment_words)
         at, associations = self._association.adjacent(ids)
         features = article_features(
             logits, segment_words, associations, *self._association.word_statistics(ids[is_word])
@@ -204,7 +210,7 @@ class SpinDetector:
                 prepared,
                 levels,
                 log_odds,
-                np.concatenate([features, kind_logits, weaker]),
+                np.concatenate([features, kind_logits, weaker, [whole_text]]),
                 logits,
                 words,
             )
@@ -276,8 +282,8 @@ class SpinDetector:
 
     def _read_segments(
         self, ids: NDArray[np.int32], ends: list[int], segment_words: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the log odds of each segment and the text's unscaled log odds of the kinds.
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Return the log odds of each segment, the text's unscaled ones of the kinds, and those of the whole text.
 
         A block of segments at a time: n-grams take a hundred bytes a word.
         """
@@ -285,12 +291,15 @@ class SpinDetector:
         kinds = self._kind_bias.copy()
         bits = len(self._kind_weights).bit_length() - 1
         shares = segment_words / segment_words.sum()
+        total, count = 0.0, 0
         for first, last in segment_blocks(ends):
             ngrams = block_ngrams(ids, ends, first, last)
             logits[first:last] = self._screen.logits(ngrams)
             weights = shares[first:last].take(ngrams.segments) * ngrams.norms()
             kinds += weights.astype(np.float32) @ self._kind_weights.take(ngrams.columns(bits), axis=0)
-        return logits, kinds
+            total += self._whole_text.total(ngrams)
+            count += len(ngrams.hashes)
+        return logits, kinds, self._whole_text.log_odds(total, count)
 
     def _kinds(self, odds: NDArray[np.float64], probability: float) -> dict[str, float]:
         """Return P of each kind; `spun` is the article's probability, the others share the rest as `odds` say."""

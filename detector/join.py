@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, spun_log_odds
 from detector.examiner import NOT_EXAMINED, Examined, Examiner, WordLevels
 from detector.results import KINDS
 from detector.segment import Prepared
@@ -81,8 +81,9 @@ class Join:
         `levels`: the `association.neighbour_levels` of the tokens. `gate_features`: as `calibrate.GATE_NAMES`,
         `segment_logits`: shape (segments,), the screen's. `words`: of the article.
         """
-        odds = (screen_log_odds, float(self._gate.log_odds(gate_features)))
-        if odds[1] < self.gate:
+        whole_text = float(gate_features[GATE_NAMES.index("whole_text")])
+        odds = Odds(screen_log_odds, float(self._gate.log_odds(gate_features)), whole_text)
+        if odds.gate < self.gate:
             return None
         chosen = chosen_segments(len(segment_logits), self._most_segments)
         word_levels = WordLevels.of(prepared.tokens, levels)
@@ -97,7 +98,7 @@ class Join:
         return self._judged(float(self._article.log_odds(features)), examined, chosen, segment_logits, self._kind_scale)
 
     def _look(
-        self, prepared: Prepared, order: Sequence[int], word_levels: WordLevels, odds: tuple[float, float], words: int
+        self, prepared: Prepared, order: Sequence[int], word_levels: WordLevels, odds: Odds, words: int
     ) -> tuple[list[int], Examined, float | None]:
         """Look at one segment after the other, at least one, until what was seen looks clean enough.
 
@@ -163,15 +164,12 @@ def chosen_segments(count: int, most: int) -> list[int]:
     return list(range(count)) if count <= most else np.linspace(0, count - 1, most).round().astype(int).tolist()
 
 
-def features_of(odds: tuple[float, float], examined: Examined, words: int) -> NDArray[np.float64] | None:
-    """Return the joined model's features, shape (len(JOINED_NAMES),); None if the examined segments have no piece.
-
-    `odds`: log odds of the article by the screen and by the gate.
-    """
+def features_of(odds: Odds, examined: Examined, words: int) -> NDArray[np.float64] | None:
+    """Return the joined model's features, shape (len(JOINED_NAMES),); None if the examined segments have no piece."""
     pieces = np.diff(examined.offsets)
     if not pieces.sum():
         return None
-    return joined_features(*odds, examined.kind_logits, examined.token_logits, pieces, words)
+    return joined_features(odds, examined.kind_logits, examined.token_logits, pieces, words)
 
 
 def token_evidence(

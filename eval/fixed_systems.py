@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import SpinDetector, SpinResult
-from detector.calibrate import JOINED_NAMES
+from detector.calibrate import JOINED_NAMES, Odds
 from detector.errors import InputError, MissingExtraError
 from detector.join import features_of
 from eval.judging import NOT_SCORED
@@ -96,7 +96,7 @@ class ExaminerSystem:
         out = np.full(len(texts), -100.0)
         for number, text in enumerate(texts):
             examined = self.detector.examine(text)
-            features = features_of((0.0, 0.0), examined, max(len(text.split()), 1)) if examined else None
+            features = features_of(Odds(0.0, 0.0, 0.0), examined, max(len(text.split()), 1)) if examined else None
             if features is not None:
                 out[number] = features[at]
         return out

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import FEATURE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid
+from detector.calibrate import FEATURE_NAMES, GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, sigmoid
 from detector.join import chosen_segments, looked_at
 from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
 from train.corpora import Document
@@ -62,13 +62,12 @@ ROUNDS: Mapping[str, tuple[str, str, int]] = {
 class Screened:
     """A text and what the screen says of it.
 
-    `group`: whose neighbouring words are taken off the counts, "" for none. `odds`: log odds by the screen and by the
-    gate. `segments`: log odds of each segment.
+    `group`: whose neighbouring words are taken off the counts, "" for none. `segments`: log odds of each segment.
     """
 
     text: str
     group: str
-    odds: tuple[float, float]
+    odds: Odds
     segments: Floats
 
 
@@ -76,11 +75,11 @@ class Screened:
 class Read:
     """What both models say of a text.
 
-    `odds`: log odds by the screen and by the gate. `first`, `features`: of the joined model, by the network of the
-    first look after each look, shape (looks, len(JOINED_NAMES)), and by the examiner.
+    `first`, `features`: of the joined model, by the network of the first look after each look, shape
+    (looks, len(JOINED_NAMES)), and by the examiner.
     """
 
-    odds: tuple[float, float]
+    odds: Odds
     first: Floats
     features: Floats
 
@@ -209,7 +208,7 @@ def score_round(
         Screened(
             text_of[encoded[k].id],
             encoded[k].group,
-            (float(fitted.cross_fitted[k]), float(gate.log_odds[k])),
+            Odds(float(fitted.cross_fitted[k]), float(gate.log_odds[k]), float(fitted.whole_text.cross_fitted[k])),
             fitted.segment_logits[begins[k] : begins[k + 1]],
         )
         if gate.log_odds[k] >= gate.threshold
@@ -239,7 +238,8 @@ def _screened(text: str, fitted: FittedScreen, gate: ArticleModel) -> Screened |
     if found is None:
         return None
     features, segments = found
-    odds = float(fitted.article.log_odds(features[: len(FEATURE_NAMES)])), float(gate.log_odds(features))
+    screen = float(fitted.article.log_odds(features[: len(FEATURE_NAMES)]))
+    odds = Odds(screen, float(gate.log_odds(features)), float(features[GATE_NAMES.index("whole_text")]))
     return Screened(text, "", odds, segments)
 
 
@@ -263,7 +263,7 @@ def _read_texts(
     def joined(network: int, rows: NDArray[np.int64], text: Screened) -> Floats:
         kinds, tokens = scores[network]
         pieces = np.concatenate([np.arange(windows.offsets[r], windows.offsets[r + 1]) for r in rows])
-        return joined_features(*text.odds, kinds[rows], tokens[pieces], lengths[rows], len(text.text.split()))
+        return joined_features(text.odds, kinds[rows], tokens[pieces], lengths[rows], len(text.text.split()))
 
     result: list[Read | None] = [None] * len(screened)
     for number in np.unique(windows.texts):
@@ -306,8 +306,8 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
     for k, one in enumerate(found.read):
         if one is None:
             continue
-        result[k] = min(one.odds[0], cleared)
-        if one.odds[1] >= found.gate:
+        result[k] = min(one.odds.screen, cleared)
+        if one.odds.gate >= found.gate:
             seen = float(after_the_looks(look.model.log_odds(one.first)[np.newaxis], look.look_on)[0])
             result[k] = float(article.model.log_odds(one.features)) if seen >= look.read_on else min(seen, cleared)
     return sigmoid(result)
@@ -369,7 +369,7 @@ def write(out: Path, scored: Mapping[str, Scored], documents: Sequence[Document]
     for name, found in scored.items():
         systems: dict[str, tuple[Floats | None, Floats | None]] = {
             "ours": (join_round(found, screen), None),
-            "screen": (sigmoid(np.array([one.odds[0] if one else -np.inf for one in found.read])), None),
+            "screen": (sigmoid(np.array([one.odds.screen if one else -np.inf for one in found.read])), None),
             "examiner": (None, examiner_scores(found)),
         }
         for system, (probability, score) in systems.items():

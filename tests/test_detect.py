@@ -444,7 +444,17 @@ def test_an_article_model_of_another_length_is_a_model_error(copy, name):
         SpinDetector.load(copy)
 
 
-CONFIG_KEYS = ["operating_points", "screen", "association", "article", "segment", "kinds", "evidence", "min_words"]
+CONFIG_KEYS = [
+    "operating_points",
+    "screen",
+    "association",
+    "article",
+    "segment",
+    "kinds",
+    "whole_text",
+    "evidence",
+    "min_words",
+]
 
 
 @pytest.mark.parametrize("key", CONFIG_KEYS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from detector import SpinDetector
-from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, joined_features, sigmoid, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, sigmoid, spun_log_odds
 from detector.errors import ModelError
 from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined
 from detector.join import Join, chosen_segments, features_of, looked_at, token_evidence
@@ -203,8 +203,8 @@ def test_features_do_not_depend_on_the_order_of_the_segments() -> None:
     kinds, tokens = rng.normal(size=(5, 4)).astype(np.float32), rng.normal(size=60).astype(np.float32)
     pieces = np.array([10, 14, 6, 20, 10])
     order = rng.permutation(5)
-    one = joined_features(1.0, 0.5, kinds, tokens, pieces, 300)
-    other = joined_features(1.0, 0.5, kinds[order], tokens[::-1], pieces[order], 300)
+    one = joined_features(Odds(1.0, 0.5, -2.0), kinds, tokens, pieces, 300)
+    other = joined_features(Odds(1.0, 0.5, -2.0), kinds[order], tokens[::-1], pieces[order], 300)
     assert one.shape == (len(JOINED_NAMES),)
     np.testing.assert_allclose(one, other, rtol=1e-6)
     assert spun_log_odds(np.array([[0.0, np.log(3.0), 0.0, 0.0]])) == pytest.approx(0.0)
@@ -265,7 +265,7 @@ def test_parts_of_an_examination_are_put_together_by_their_pieces() -> None:
 def test_what_is_known_after_each_look_is_of_the_segments_seen_so_far() -> None:
     rng = np.random.default_rng(4)
     first, nothing, third = (one_segment(rng, start, pieces) for start, pieces in ((50, 3), (80, 0), (0, 5)))
-    odds = (1.0, 0.5)
+    odds = Odds(1.0, 0.5, -2.0)
     found = after_each_look(odds, [first, nothing, third], 300, 5)
     assert found.shape == (5, len(JOINED_NAMES))
     assert np.array_equal(found[0], features_of(odds, first, 300))
@@ -309,7 +309,7 @@ def test_the_first_look_of_the_detector_ends_where_its_training_said(
         if not looks:
             continue
         several += len(looks) > 1
-        odds = (float(seen[0][0]), float(seen[0][1]))
+        odds = Odds(*seen[0][:3].tolist())
         after = after_each_look(odds, looks, round(np.exp(seen[0][JOINED_NAMES.index("log_words")])), len(looks))
         np.testing.assert_allclose(seen, after, rtol=1e-5)
         log_odds = model.log_odds(after)

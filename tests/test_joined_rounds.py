@@ -111,7 +111,7 @@ def test_probabilities_of_a_round_rank_spun_text_above_people(made: Made, tmp_pa
     assert ((probabilities >= 0.0) & (probabilities <= 1.0)).all()
     spun = np.array([made.documents[i].label == "spun" for i in made.found.rows])
     assert probabilities[spun].mean() > probabilities[: made.found.pool].mean() + 0.3
-    stopped = np.array([r is not None and r.odds[1] < made.found.gate for r in made.found.read])
+    stopped = np.array([r is not None and r.odds.gate < made.found.gate for r in made.found.read])
     assert stopped[: made.found.pool].any()
     assert probabilities[stopped].max() <= probabilities[~stopped].max()
 

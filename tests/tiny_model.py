@@ -189,10 +189,18 @@ def settings(**changes: object) -> Settings:
             "mt_presets": [],
         },
         association={"sketch_bytes": 4096},
-        article={"inner_folds": 2, "penalty": 0.1, "prevalence": 0.5, "min_words": 40},
+        article={
+            "inner_folds": 2,
+            "penalty": 0.1,
+            "prevalence": 0.5,
+            "whole_text_penalty": 0.3,
+            "whole_text_floor": 0.9,
+            "min_words": 40,
+        },
         # The settings of the committed recipe, with thresholds as low as the weights of this model.
         evidence={**Settings.read().evidence, "start": 0.05, "extend": 0.02, "surprise": 0.02, "scale": 0.5},
         gate={},
+        whole_text={},
         join=Settings.read().join,
     )
     return replace(made, **changes)

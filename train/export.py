@@ -269,6 +269,7 @@ def write_model(
     _write_text(folder / "substitutions.json", json.dumps(substitutions, ensure_ascii=False, separators=(",", ":")))
     np.save(folder / "screen.npy", fitted.screen.weights.astype(np.float16))
     np.save(folder / "kinds.npy", kinds.weights)
+    np.save(folder / "whole_text.npy", fitted.whole_text.weights)
     np.save(folder / "phrase_keys.npy", phrase_keys)
     np.save(folder / "phrase_odds.npy", phrase_odds)
     np.save(folder / "frequencies.npy", fitted.association.frequencies)
@@ -283,6 +284,7 @@ def write_model(
         "article": fitted.article.to_config(),
         "segment": {"shift": shift, "scale": scale},
         "kinds": {"names": list(OTHER_KINDS), "bias": kinds.bias, "scale": kinds.scale},
+        "whole_text": {"bias": fitted.whole_text.bias, "floor": fitted.whole_text.floor},
         "evidence": dict(settings.evidence),
         "calibration": {"prevalence": settings.article["prevalence"]},
     }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, sigmoid, spun_log_odds
+from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, sigmoid, spun_log_odds
 from detector.errors import InputError
 from detector.examiner import FIRST_LOOK, Examined, Examiner, WordLevels
 from detector.join import chosen_segments, features_of, looked_at
@@ -145,7 +145,7 @@ def examine(
         examined = Examined.joined([parts[i] for i in chosen])
         if not len(examined.token_logits):
             continue
-        odds = (float(fitted.cross_fitted[row]), float(gate_odds[row]))
+        odds = Odds(float(fitted.cross_fitted[row]), float(gate_odds[row]), float(fitted.whole_text.cross_fitted[row]))
         owners += [len(rows)] * len(chosen)
         screens.append(logits[chosen])
         spuns.append(spun_log_odds(examined.kind_logits))
@@ -162,7 +162,7 @@ def examine(
     )  # fmt: skip
 
 
-def after_each_look(odds: tuple[float, float], parts: Sequence[Examined], words: int, looks: int) -> Floats:
+def after_each_look(odds: Odds, parts: Sequence[Examined], words: int, looks: int) -> Floats:
     """Return the joined model's features after each of so many looks, shape (looks, len(JOINED_NAMES)).
 
     `parts`: what was said of one segment after the other, pieces in at least one; a look at a segment without pieces,

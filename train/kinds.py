@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from detector.results import KINDS
 from detector.screen import NGrams
-from detector.words import Vocabulary
 
 if TYPE_CHECKING:
-    from train.screen import Encoded, Settings
+    from train.screen import Encoded, SegmentMatrix, Settings
 
 KIND_BITS = 18
 OTHER_KINDS = tuple(k for k in KINDS if k != "spun")
@@ -56,16 +55,16 @@ class KindModel:
 
 
 def fit_kinds(
-    encoded: Sequence[Encoded], vocabulary: Vocabulary, folds: NDArray[np.int64], settings: Settings
+    encoded: Sequence[Encoded], segments: SegmentMatrix, folds: NDArray[np.int64], settings: Settings
 ) -> KindModel:
     """Fit one logistic regression for each kind against the two others, and a common scale.
 
     The originals of rewritten texts weigh most among the human ones: same topics, so only the writing differs. Spun
-    texts are none of the kinds and only get their log odds. `folds`: cross-fitting fold of each document.
+    texts are none of the kinds and only get their log odds. `segments`: n-grams in a table of 2**KIND_BITS; `folds`:
+    cross-fitting fold of each document.
     """
-    from train.screen import SPUN, segment_matrix
+    from train.screen import SPUN
 
-    segments = segment_matrix(encoded, vocabulary, KIND_BITS)
     matrix, owner = segments.to_csr(KIND_BITS), segments.document
     labels = np.array([d.label for d in encoded])
     taught = (labels != SPUN) & np.array([d.table != "simulated/original" for d in encoded])

@@ -34,9 +34,10 @@ from detector.segment import prepare
 from detector.words import BOUNDARY, Tokens, Vocabulary
 from train.associations import PairCounts
 from train.corpora import Document, default_data_dir, originals_of, stable_share
-from train.kinds import KindModel, fit_kinds
+from train.kinds import KIND_BITS, KindModel, fit_kinds
 from train.recipe import read_documents, read_recipe
 from train.simulation import simulate
+from train.whole_text import FittedWholeText, fit_whole_text
 
 log = logging.getLogger(__name__)
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "screen.toml"
@@ -60,6 +61,7 @@ class Settings:
     association: Mapping[str, int]
     article: Mapping[str, float]
     gate: Mapping[str, float]
+    whole_text: Mapping[str, float]
     evidence: Mapping[str, float]
     join: Mapping[str, float]
 
@@ -70,7 +72,7 @@ class Settings:
         Raises:
             InputError: a key is unknown or missing.
         """
-        return cls(**read_recipe(path, DEFAULT_RECIPE, ("mass", "gate", "documents")))
+        return cls(**read_recipe(path, DEFAULT_RECIPE, ("mass", "gate", "whole_text", "documents")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +331,7 @@ class FittedScreen:
     counts: PairCounts
     article: ArticleModel
     kinds: KindModel
+    whole_text: FittedWholeText
     encoded: list[Encoded]
     features: Floats
     weaker_levels: Floats
@@ -340,7 +343,8 @@ class FittedScreen:
     @property
     def gate_features(self) -> Floats:
         """What the gate looks at, cross-fitted, shape (documents, len(GATE_NAMES))."""
-        return np.concatenate([self.features, self.kinds.cross_fitted, self.weaker_levels], axis=1)
+        whole_text = self.whole_text.cross_fitted[:, np.newaxis]
+        return np.concatenate([self.features, self.kinds.cross_fitted, self.weaker_levels, whole_text], axis=1)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -366,7 +370,10 @@ class FittedScreen:
         at, associations = self.association.adjacent(ids)
         own = features_of(document, ids, logits, associations, self.association)
         kinds = self.kinds.log_odds(ngrams, segment_words(document))
-        return np.concatenate([own, kinds, _weaker_levels(document, ids, at, associations, self.association)]), logits
+        weaker = _weaker_levels(document, ids, at, associations, self.association)
+        model = self.whole_text.model
+        whole_text = model.log_odds(model.total(ngrams), len(ngrams.hashes))
+        return np.concatenate([own, kinds, weaker, [whole_text]]), logits
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Return the log odds of spinning of each text; a text without words gets -inf."""
@@ -421,11 +428,13 @@ def fit(documents: Sequence[Document], settings: Settings, data: Path) -> Fitted
         weaker_levels[number] = _weaker_levels(document, ids, at, associations, counts.table)
     masses = sample_weights(encoded, np.arange(len(encoded)), settings, whole_articles=True)
     article = fit_article_model(features, spun, masses, settings)
-    kinds = fit_kinds(encoded, vocabulary, fold, settings)
+    few_columns = segment_matrix(encoded, vocabulary, KIND_BITS)
+    kinds = fit_kinds(encoded, few_columns, fold, settings)
     log.info("kinds: balanced accuracy %.3f, cross-fitted; scale %.3f", kinds.accuracy, kinds.scale)
+    whole_text = fit_whole_text(encoded, few_columns, KIND_BITS, fold, settings)
     return FittedScreen(
-        screen, counts, article, kinds, encoded, features, weaker_levels, article.log_odds(features), logits, owner,
-        simulated,
+        screen, counts, article, kinds, whole_text, encoded, features, weaker_levels, article.log_odds(features),
+        logits, owner, simulated,
     )  # fmt: skip
 
 
