@@ -34,9 +34,9 @@ TARGET_RATES: Mapping[str, float] = {"strict": 0.001, "balanced": 0.01, "sensiti
 
 SMALL_SETS = "small sets"
 """Name under which sets with too few texts for a threshold of their own stand together."""
-_HUMAN_SETS_ALLOWED: Mapping[str, float] = {"strict": 2.0, "balanced": 1.5, "sensitive": 2.0}
+_HUMAN_SETS_ALLOWED: Mapping[str, float] = {"strict": 2.0, "balanced": 1.0, "sensitive": 2.0}
 """A set of writers may be flagged at most so many times the promised rate: nobody's writers pay for the average. The
-default has less slack, since it accuses in the name of people who chose nothing."""
+default has no slack, since it accuses in the name of people who chose nothing."""
 _POOLED_ALLOWED: Mapping[str, float] = {"strict": 1.0, "balanced": 0.25, "sensitive": 1.0}
 """All texts together may be flagged at so many times the promised rate. The default must hold for writers of whom no
 text stands here, and learners' essays, kept out of everything, were flagged four times as often as these texts."""
