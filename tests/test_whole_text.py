@@ -71,6 +71,17 @@ def refit(labels):
     return fit_whole_text(encoded, segments, KIND_BITS, folds, tiny().settings)
 
 
+def test_fitting_leaves_the_segments_as_they_are():
+    fitted = tiny().fitted
+    segments = segment_matrix(fitted.encoded, fitted.vocabulary, KIND_BITS)
+    before = segments.columns.copy()
+    folds = np.array([inner_fold(d.group, 2) for d in fitted.encoded])
+    found = [fit_whole_text(fitted.encoded, segments, KIND_BITS, folds, tiny().settings) for _ in range(2)]
+    assert np.array_equal(segments.columns, before)
+    assert all(np.array_equal(f.weights, fitted.whole_text.weights) for f in found)
+    assert all(np.array_equal(f.cross_fitted, fitted.whole_text.cross_fitted) for f in found)
+
+
 def test_simulated_spinning_takes_no_part():
     fitted = tiny().fitted
     labels = [d.label for d in fitted.encoded]

@@ -191,12 +191,12 @@ class SegmentMatrix:
     document: NDArray[np.int64]
     words: NDArray[np.int64]
 
-    def to_csr(self, bits: int) -> Any:
+    def to_csr(self, bits: int, dtype: type[np.floating] = np.float32) -> Any:
         """Return the scipy matrix, shape (segments, 2**bits), rows of L2 norm 1 (as `Screen` weighs n-grams)."""
         from scipy.sparse import csr_matrix
 
         counts = np.diff(self.offsets)
-        values = np.repeat((1.0 / np.sqrt(np.maximum(counts, 1))).astype(np.float32), counts)
+        values = np.repeat((1.0 / np.sqrt(np.maximum(counts, 1))).astype(dtype), counts)
         return csr_matrix((values, self.columns, self.offsets), shape=(len(counts), 1 << bits))
 
 

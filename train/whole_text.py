@@ -29,7 +29,7 @@ class FittedWholeText:
     @property
     def model(self) -> WholeText:
         """The model as it will be at run time."""
-        return WholeText(self.weights.astype(np.float32), self.bias, self.floor)
+        return WholeText(self.weights, self.bias, self.floor)
 
 
 def fit_whole_text(
@@ -72,12 +72,8 @@ def fit_whole_text(
 
 def _document_matrix(segments: SegmentMatrix, documents: int, bits: int) -> Any:
     """Return the matrix of whole documents: how many of its segments have an n-gram, over the root of all n-grams."""
-    from scipy.sparse import csr_matrix
-
-    per_segment = np.diff(segments.offsets)
-    counts = np.bincount(segments.document, per_segment, documents).astype(np.int64)
-    values = np.repeat(1.0 / np.sqrt(np.maximum(counts, 1)), counts)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    matrix = csr_matrix((values, segments.columns, offsets), shape=(documents, 1 << bits))
+    begins = np.searchsorted(segments.document, np.arange(documents + 1))
+    # A copy: the matrix shares its columns with the segments, and adding up sorts them in their place.
+    matrix = replace(segments, offsets=segments.offsets[begins]).to_csr(bits, np.float64).copy()
     matrix.sum_duplicates()
     return matrix
