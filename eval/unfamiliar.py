@@ -25,14 +25,13 @@ from typing import Any
 from detector import SpinDetector
 from detector.results import SpinResult
 from eval.metrics import signature, wilson_interval
+from train.package_texts import prose_paragraphs
 from train.recipe import RESERVED_TABLES, is_reserved
 
 Json = dict[str, Any]
 WORDS = 350
 """Passages are cut at the first end of a paragraph after so many words."""
-_FEWEST_WORDS = 25  # of a paragraph of documentation: shorter ones are headings, signatures and lists
 _VERSE_NUMBER = re.compile(r"(?<!\S)\d+\. ")
-_BLANK_LINE = re.compile(r"\n\s*\n")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 
 
@@ -81,23 +80,12 @@ def _constitution() -> Iterable[str] | None:
     return [line for article in articles for line in str(article["description"]).split("\n")]
 
 
-def _prose(texts: Iterable[str]) -> list[str]:
-    """Return the paragraphs that are sentences: no indented examples, prompts and lists of parameters."""
-    kept = {
-        " ".join(p.split()): None
-        for text in texts
-        for p in _BLANK_LINE.split(text)
-        if len(p.split()) >= _FEWEST_WORDS and not p.startswith("    ") and ">>>" not in p and " : " not in p
-    }
-    return list(kept)
-
-
 def _python_reference() -> Iterable[str] | None:
     if importlib.util.find_spec("pydoc_data") is None:
         return None
     from pydoc_data.topics import topics
 
-    return _prose(topics.values())
+    return prose_paragraphs(topics.values())
 
 
 def _docstrings(*modules: str) -> Callable[[], Iterable[str] | None]:
@@ -105,7 +93,7 @@ def _docstrings(*modules: str) -> Callable[[], Iterable[str] | None]:
         if any(importlib.util.find_spec(m.split(".")[0]) is None for m in modules):
             return None
         loaded = [importlib.import_module(m) for m in modules]
-        return _prose(inspect.getdoc(getattr(m, name)) or "" for m in loaded for name in dir(m))
+        return prose_paragraphs(inspect.getdoc(getattr(m, name)) or "" for m in loaded for name in dir(m))
 
     return read
 

@@ -7,11 +7,15 @@ from importlib.util import find_spec
 import pytest
 
 from detector.errors import MissingExtraError
+from train import package_texts
 from train.package_texts import (
     ADDRESSES,
     LICENCES,
+    MANUALS,
     address_documents,
     licence_documents,
+    manual_documents,
+    prose_paragraphs,
     unwrapped,
     with_package_texts,
 )
@@ -52,3 +56,29 @@ def test_addresses_are_cut_between_paragraphs_and_grouped_by_president() -> None
     years = [int(d.id.split("/")[-1][:4]) for d in documents]
     assert years == sorted(years) and years[0] == 1790
     assert len({d.id for d in documents}) == len(documents)
+
+
+def test_of_documentation_only_sentences_are_kept_each_once() -> None:
+    sentence = " ".join(["The first argument says where the result is to be written,"] * 3) + "\nor nowhere at all."
+    one_line = " ".join(sentence.split())
+    example = "    " + sentence
+    parameters = sentence.replace("argument", "argument :")
+    prompt = ">>> " + sentence
+    given = "\n\n".join(["Examples", sentence, example, parameters, prompt, sentence])
+    assert prose_paragraphs([given, sentence]) == [one_line]
+
+
+@pytest.mark.skipif(
+    not all(find_spec(m) for m in ("botocore", "networkx")), reason="needs botocore: pip install -e '.[train]'"
+)
+def test_manuals_are_prose_without_markup_in_many_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package_texts, "_DOCUMENTED", ("networkx",))  # quicker than all
+    documents = list(manual_documents())
+    assert {d.table for d in documents} == {MANUALS}
+    assert {d.source for d in documents} == {"botocore", "networkx"}
+    assert len({d.id for d in documents}) == len(documents) > 1000
+    assert len({d.group for d in documents}) > 300
+    # A few are escaped twice where they come from.
+    assert sum(any(tag in d.text for tag in ("<p>", "<code>", "<a href", "&amp;")) for d in documents) < 10
+    lengths = sorted(len(d.text.split()) for d in documents)
+    assert lengths[0] >= 60 and 350 <= lengths[len(lengths) // 2] < 450
