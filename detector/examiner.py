@@ -42,6 +42,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")  # Python's str may hold them, UTF-8
 NETWORK, FIRST_LOOK = "examiner.onnx", "first_look.onnx"
 """Files of the two networks in a model folder."""
 _TOKENIZER = "tokenizer.json"
+NETWORK_FILES = (NETWORK, FIRST_LOOK, _TOKENIZER)
+"""All files of a model folder that the examiner needs."""
 _INPUTS = ["input_ids", "attention_mask", "levels"]
 _OUTPUTS = ["token_logits", "kind_logits"]
 _NO_LEVELS = np.zeros((1, 2), np.int64)  # of the marks at both ends of a window
@@ -147,7 +149,7 @@ class Examiner:
             raise ModelError(f"model {folder.path}: examiner: {type(error).__name__}: {error}") from error
         if self.max_tokens < 3 or (self._threads is not None and self._threads < 1):  # 3: two marks and a piece
             raise ModelError(f"model {folder.path}: examiner: settings out of range: {settings}")
-        for name in (NETWORK, FIRST_LOOK, _TOKENIZER):
+        for name in NETWORK_FILES:
             folder.file(name)
         self._folder = folder
         self._lock = threading.Lock()

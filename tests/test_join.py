@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from detector import SpinDetector
+from detector.association import AssociationTable
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, sigmoid, spun_log_odds
-from detector.errors import ModelError
+from detector.errors import InputError, ModelError
 from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined
 from detector.join import Join, chosen_segments, features_of, looked_at, token_evidence
 from detector.results import KINDS
@@ -21,9 +22,29 @@ from detector.store import write_manifest
 from tests.tiny_model import tiny
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import training_documents
-from train.join import after_each_look, after_the_looks, article_weights, calibrated, fit_join, fit_logistic, unseen
+from train.join import (
+    ASSOCIATION_DIGEST,
+    Exported,
+    after_each_look,
+    after_the_looks,
+    article_weights,
+    calibrated,
+    fit_join,
+    fit_logistic,
+    join_exported,
+    unseen,
+)
 
 EXAMINER = Path(__file__).parent / "data" / "tiny_examiner"
+RULES = {
+    "examined_human_share": 0.6,
+    "look_on_human_share": 0.4,
+    "read_on_human_share": 0.3,
+    "look_segments": 2,
+    "most_segments": 4,
+    "penalty": 1.0,
+    "gate_penalty": 1.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +56,33 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (NETWORK, FIRST_LOOK, "tokenizer.json"):
         shutil.copy(EXAMINER / name, folder / name)
     recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
-    settings = replace(
-        made.settings,
-        join={
-            "examined_human_share": 0.6,
-            "look_on_human_share": 0.4,
-            "read_on_human_share": 0.3,
-            "look_segments": 2,
-            "most_segments": 4,
-            "penalty": 1.0,
-            "gate_penalty": 1.0,
-        },
-    )
+    settings = replace(made.settings, join=RULES)
     measured = fit_join(folder, made.fitted, made.documents, recipe, settings, {})
     assert any(share == 1.0 for _, share in measured["gate"].values()), "the spun table passes the gate"
     return folder
+
+
+def test_the_networks_of_a_finished_model_are_joined_to_a_screen_as_they_are(joined: Path, tmp_path: Path) -> None:
+    made = tiny()
+    exported = Exported.read(joined)
+    assert exported.settings.max_tokens == 64
+    assert exported.measured == {ASSOCIATION_DIGEST: made.fitted.association.digest()}
+    shutil.copytree(made.folder, tmp_path / "again")
+    join_exported(tmp_path / "again", made.fitted, made.documents, exported, replace(made.settings, join=RULES))
+    assert SpinDetector.load(tmp_path / "again").model_id == SpinDetector.load(joined).model_id
+    # What is joined once more still knows what its networks were trained with, whatever the screen has counted.
+    manifest = json.loads((tmp_path / "again" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["training"]["join"][ASSOCIATION_DIGEST] == exported.measured[ASSOCIATION_DIGEST]
+    counted = made.fitted.association
+    other = AssociationTable(counted.frequencies, counted.sketch[::-1].copy(), counted.pairs)
+    np.save(tmp_path / "again" / "pairs.npy", other.sketch)
+    write_manifest(tmp_path / "again", "tiny", {"training": manifest["training"]})
+    assert Exported.read(tmp_path / "again").measured == exported.measured
+
+
+def test_a_model_without_examiner_has_no_networks_to_join() -> None:
+    with pytest.raises(InputError, match="no examiner"):
+        Exported.read(tiny().folder)
 
 
 def loaded(folder: Path) -> tuple[SpinDetector, Join]:

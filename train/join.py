@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.association import AssociationTable
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, sigmoid, spun_log_odds
 from detector.errors import InputError
-from detector.examiner import FIRST_LOOK, Examined, Examiner, WordLevels
+from detector.examiner import FIRST_LOOK, NETWORK_FILES, Examined, Examiner, WordLevels
 from detector.join import chosen_segments, features_of, looked_at
 from detector.results import KINDS
 from detector.segment import prepare
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 RECIPE_FILE = "recipe.json"
 """In the examiner's folder: the recipe it was trained by, which says what it has not seen."""
+ASSOCIATION_DIGEST = "association_digest"
+"""In the manifest: of the association table that the networks were trained with."""
 _OTHERS = [k for k, kind in enumerate(KINDS) if kind != SPUN]
 _SPUN_TABLES = ("spun/", "simulated/")
 SMALLEST_SET = 100
@@ -392,8 +395,64 @@ def join_models(
     small = ExaminerModel.from_pretrained(checkpoint / FIRST_LOOK_FOLDER)
     look = export_examiner(small, tokenizer, folder, name=FIRST_LOOK, texts=sample, max_tokens=longest)
     log.info("exported: %s; first look: %s", exported, look)
-    measured = {"export": asdict(exported), "export_first_look": asdict(look)}
+    measured = {
+        "export": asdict(exported),
+        "export_first_look": asdict(look),
+        ASSOCIATION_DIGEST: model.config.association_digest,
+    }
     return fit_join(folder, fitted, documents, examiner_settings, settings, measured, held_out_scores)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The networks of a finished model folder, with what a new join must know of them.
+
+    `files`: name -> content. `settings`: the recipe that they were trained by. `measured`: at their export, with the
+    digest of the association table that they were trained with.
+    """
+
+    files: Mapping[str, bytes]
+    settings: ExaminerSettings
+    measured: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Exported:
+        """Read the networks of a model folder.
+
+        Raises:
+            InputError: it has none, or its manifest does not say how they were trained.
+        """
+        model = open_model(folder)
+        training = model.manifest.get("training", {})
+        if "examiner" not in model.config or not {"examiner", "join"} <= training.keys():
+            raise InputError(f"{folder}: no examiner, or nothing of its training in the manifest; give a joined model")
+        measured = {k: v for k, v in training["join"].items() if k.startswith("export") or k == ASSOCIATION_DIGEST}
+        if ASSOCIATION_DIGEST not in measured:  # a model of before it was written down had its own table's networks
+            tables = [np.load(model.file(name)) for name in ("frequencies.npy", "pairs.npy")]
+            table = AssociationTable(*tables, pairs=model.config["association"]["pairs"])
+            measured[ASSOCIATION_DIGEST] = table.digest()
+        files = {name: model.file(name).read_bytes() for name in NETWORK_FILES}
+        return cls(files, ExaminerSettings(**training["examiner"]), measured)
+
+
+def join_exported(
+    folder: Path,
+    fitted: FittedScreen,
+    documents: Sequence[Document],
+    exported: Exported,
+    settings: Settings,
+    held_out_scores: Path | None = None,
+) -> dict[str, Any]:
+    """Join the networks of a finished model to a new screen (see `fit_join`), whose model folder gets their files.
+
+    The new screen may have counted other texts than the networks were trained with, as when a set of human texts was
+    added: what is measured afterwards is measured with the new counts.
+    """
+    if exported.measured[ASSOCIATION_DIGEST] != fitted.association.digest():
+        log.warning("the networks were trained with other counts of neighbouring words than this screen's")
+    for name, content in exported.files.items():
+        (folder / name).write_bytes(content)
+    return fit_join(folder, fitted, documents, exported.settings, settings, exported.measured, held_out_scores)
 
 
 def fit_join(

@@ -467,17 +467,34 @@ class ScreenSystem:
     help="Folder of `python -m train examiner`: joins it to the screen.",
 )
 @click.option(
+    "--networks",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="Model folder, also that of --out, whose examiner is joined to the new screen as it is.",
+)
+@click.option(
     "--held-out-scores",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="With --examiner: Parquet for the probabilities of texts that neither model has seen.",
+    help="With an examiner: Parquet for the probabilities of texts that neither model has seen.",
 )
-def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None, held_out_scores: Path | None) -> None:
+def command(
+    recipe: Path,
+    data: Path | None,
+    out: Path,
+    examiner: Path | None,
+    networks: Path | None,
+    held_out_scores: Path | None,
+) -> None:
     """Train the screen, join the examiner to it if there is one, and write a model folder."""
     from train.export import check_export, write_model
+    from train.join import Exported, join_exported, join_models
 
+    if examiner and networks:
+        raise click.UsageError("--examiner and --networks both name an examiner; give one of them")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     started = time.monotonic()
+    exported = Exported.read(networks) if networks else None  # before --out is written, which may be the same folder
     settings = Settings.read(recipe)
     data = data or default_data_dir()
     documents = read_documents(data, settings.documents)
@@ -486,6 +503,6 @@ def command(recipe: Path, data: Path | None, out: Path, examiner: Path | None, h
     difference = check_export(out, fitted, [d.text for d in documents[:: max(1, len(documents) // 200)]])
     log.info("%s written; largest difference of a probability %.5f", out, difference)
     if examiner:
-        from train.join import join_models
-
         log.info("joined: %s", join_models(out, fitted, documents, examiner, settings, held_out_scores))
+    if exported:
+        log.info("joined: %s", join_exported(out, fitted, documents, exported, settings, held_out_scores))
