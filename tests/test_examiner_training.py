@@ -417,3 +417,16 @@ def test_unlabelled_spun_windows_push_their_likeliest_pieces_up() -> None:
     assert (logits.grad[0] <= 0).all(), "downhill is up for the two likeliest"
     assert not logits.grad[1].any()
     assert float(parts["token"]) == pytest.approx(np.log(2.0))
+
+
+@needs_torch
+def test_a_cpu_computes_in_bfloat16_only_if_it_has_tiles_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from train.examiner import mixed_precision
+
+    given, weight = torch.ones(2, 2), torch.ones(2, 2)
+    for tiles, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda tiles=tiles: {"amx_bf16": tiles}, raising=False)
+        with mixed_precision("cpu"):
+            assert (given @ weight).dtype == expected

@@ -428,8 +428,8 @@ class Exported:
             raise InputError(f"{folder}: no examiner, or nothing of its training in the manifest; give a joined model")
         measured = {k: v for k, v in training["join"].items() if k.startswith("export") or k == ASSOCIATION_DIGEST}
         if ASSOCIATION_DIGEST not in measured:  # a model of before it was written down had its own table's networks
-            tables = [np.load(model.file(name)) for name in ("frequencies.npy", "pairs.npy")]
-            table = AssociationTable(*tables, pairs=model.config["association"]["pairs"])
+            frequencies, sketch = (np.load(model.file(name)) for name in ("frequencies.npy", "pairs.npy"))
+            table = AssociationTable(frequencies, sketch, model.config["association"]["pairs"])
             measured[ASSOCIATION_DIGEST] = table.digest()
         files = {name: model.file(name).read_bytes() for name in NETWORK_FILES}
         return cls(files, ExaminerSettings(**training["examiner"]), measured)
