@@ -25,7 +25,7 @@ from typing import Any
 from detector import SpinDetector
 from detector.results import SpinResult
 from eval.metrics import signature, wilson_interval
-from train.package_texts import prose_paragraphs
+from train.package_texts import in_parts, prose_paragraphs
 from train.recipe import RESERVED_TABLES, is_reserved
 
 Json = dict[str, Any]
@@ -121,18 +121,8 @@ def passages(paragraphs: Iterable[str], words: int = WORDS) -> list[str]:
     >>> [text.split() for text in passages(["one two", "three", "four five six", "seven"], words=3)]
     [['one', 'two', 'three'], ['four', 'five', 'six']]
     """
-    found: list[str] = []
-    current: list[str] = []
-    count = 0
-    for paragraph in paragraphs:
-        if not paragraph.strip():
-            continue
-        current.append(" ".join(paragraph.split()))
-        count += len(paragraph.split())
-        if count >= words:
-            found.append("\n".join(current))
-            current, count = [], 0
-    return found
+    lines = (" ".join(paragraph.split()) for paragraph in paragraphs)
+    return ["\n".join(part) for part, count in in_parts(filter(None, lines), words) if count >= words]
 
 
 def kept_out(data: Path) -> dict[str, list[str]]:

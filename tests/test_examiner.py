@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from detector.errors import ModelError
-from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined, Examiner, WordLevels, available_threads
+from detector.examiner import NETWORK_FILES, NOT_EXAMINED, Examined, Examiner, WordLevels, available_threads
 from detector.results import KINDS
 from detector.segment import prepare
 from detector.store import open_model, write_manifest
@@ -38,7 +38,7 @@ TEXT = (
 def make_folder(path, settings=None, **changes):
     """Write a model folder that holds the tiny examiner and return it opened."""
     path.mkdir(parents=True)
-    for name in (NETWORK, FIRST_LOOK, "tokenizer.json"):
+    for name in NETWORK_FILES:
         shutil.copy(TINY / name, path / name)
     for name, content in changes.items():
         (path / ".".join(name.rsplit("_", 1))).write_bytes(content)

@@ -15,7 +15,7 @@ from detector import SpinDetector
 from detector.association import AssociationTable
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, sigmoid, spun_log_odds
 from detector.errors import InputError, ModelError
-from detector.examiner import FIRST_LOOK, NETWORK, NOT_EXAMINED, Examined
+from detector.examiner import NETWORK_FILES, NOT_EXAMINED, Examined
 from detector.join import Join, chosen_segments, features_of, looked_at, token_evidence
 from detector.results import KINDS
 from detector.store import write_manifest
@@ -53,7 +53,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tiny()
     folder = tmp_path_factory.mktemp("joined") / "tiny"
     shutil.copytree(made.folder, folder)
-    for name in (NETWORK, FIRST_LOOK, "tokenizer.json"):
+    for name in NETWORK_FILES:
         shutil.copy(EXAMINER / name, folder / name)
     recipe = replace(ExaminerSettings.read(), held_out=1.0, max_tokens=64)
     settings = replace(made.settings, join=RULES)

