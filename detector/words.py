@@ -40,6 +40,7 @@ _OTHER, _LETTER, _DIGIT, _APOSTROPHE, _STOP, _COLON, _NEWLINE, _AT, _LEFT_OUT = 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the usual odd multiplier of Fibonacci hashing
 _BASE = 0xD6E8FEB86659FD93  # odd, so that it has an inverse modulo 2**64
 _TABLE = 0x2100  # code points looked up by table; those above it are never letters of an English word
+_IDEOGRAPHIC_SPACE = 0x3000  # the only white space above the table
 
 
 @lru_cache(maxsize=1)
@@ -93,8 +94,9 @@ def _kinds_and_lows(codes: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.
     """Return the kind of each character, and the number that stands for it in a hash: its lower case, plus one."""
     kinds, lows = _tables()
     if codes.dtype != np.uint8 and len(codes) and codes.max() >= _TABLE:
-        # CJK counts as letters (so it becomes unknown words), emoji and symbols as nothing.
-        kind = np.where((codes >= 0x2C00) & (codes < 0x1F000), np.uint8(_LETTER), np.uint8(_OTHER))
+        # CJK counts as letters (so it becomes unknown words), emoji and symbols as nothing, its space as a space.
+        far_letter = (codes >= 0x2C00) & (codes < 0x1F000) & (codes != _IDEOGRAPHIC_SPACE)
+        kind = np.where(far_letter, np.uint8(_LETTER), np.uint8(_OTHER))
         low = codes.astype(np.uint64)
         small = codes < _TABLE
         kind[small], low[small] = kinds[codes[small]], lows[codes[small]]

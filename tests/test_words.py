@@ -51,6 +51,8 @@ def block(monkeypatch):
 @example("\ud800")
 @example("a")
 @example("\r\n\r\n")
+@example("\u3000")
+@example("語\u3000語")
 def test_tokens_lie_in_the_text_in_order_and_cover_every_ascii_letter_and_digit(text):
     tokens = w.tokenise(text)
     assert {len(part) for part in as_lists(tokens)} == {len(tokens.starts)}
