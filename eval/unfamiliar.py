@@ -1,9 +1,9 @@
 """False alarms on human prose that a model has nothing of: texts that were kept out, and prose from other sources.
 
-Nothing was trained, tuned or thresholded on these texts. Some lie among the tables, if they are there: news reserved
-from everything, and essays of learners whose licence forbids more than evaluation. The others, literal translations, a
-constitution, technical documentation, come with packages that anyone can install, or with Python itself; what is not
-installed is left out and said to be missing.
+No model was trained on these texts and no threshold computed from them. Some lie among the tables, if they are there:
+news reserved from everything, and essays of learners whose licence forbids more than evaluation. The others, literal
+translations, a constitution, technical documentation, come with packages that anyone can install, or with Python
+itself; what is not installed is left out and said to be missing.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def passages(paragraphs: Iterable[str], words: int = WORDS) -> list[str]:
 
 
 def kept_out(data: Path) -> dict[str, list[str]]:
-    """Return the human texts of the tables that no model was trained or thresholded on, by table."""
+    """Return the human texts of the tables that no model was trained on and no threshold computed from, by table."""
     from eval.suite import without_duplicates
     from train.corpora import load_documents
 
@@ -202,9 +202,9 @@ def to_markdown(result: Json) -> str:
     lines = [
         "# Human prose that the model has nothing of",
         "",
-        "False alarms on texts that nothing was trained, tuned or thresholded on "
-        f"(`python -m eval unfamiliar --most {result['most']}`). Flagged texts of those scored, in % with the 95 % "
-        "Wilson interval.",
+        "False alarms on texts that no model was trained on and no threshold computed from "
+        f"(`python -m eval unfamiliar --most {result['most']}`). Choices made with such figures known stand in the "
+        "model's card. Flagged texts of those scored, in % with the 95 % Wilson interval.",
         "",
     ]
     if result["kept_out"]:
