@@ -41,7 +41,7 @@ from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, 
 from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
 from detector.segment import Prepared, prepare
 from detector.spaced import WordSplitter
-from detector.store import ModelFolder, models_root, open_model
+from detector.store import ModelFolder, open_model
 from detector.suggest import RANKED_SPANS, Suggester, match_case
 from detector.whole_text import WholeText
 from detector.words import BOUNDARY, FIRST_WORD_ID, NAME, UNKNOWN, Vocabulary
@@ -58,9 +58,11 @@ _ROUNDING = 6  # decimals of probabilities: more are noise, and equal on every m
 class SpinDetector:
     """Tells whether English articles were put through an article spinner, and shows the phrases that say so.
 
-    Load once, use from any number of threads: after `load` nothing is changed, read from disk or fetched. Also after a
-    fork, which waits for the texts that other threads are scoring. Pickles as the model's name or folder and the
-    operating point: the copy opens the model where it is (once in a process), and refuses another one.
+    Load once, use from any number of threads: after `load` nothing is changed or fetched. Only the two networks and the
+    list of languages are read when the first text needs them; the networks' files are compared with the manifest once
+    more, so that a folder replaced meanwhile is an error and no other model's answer. Also after a fork, which waits
+    for the texts that other threads are scoring. Pickles as the model's name or folder and the operating point: the
+    copy opens the model where it is (once in a process), and refuses another one.
     """
 
     def __init__(
@@ -160,9 +162,7 @@ class SpinDetector:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The name and not the weights: cheap to send, and every file is checked again where it arrives.
-        path = self._folder.path
-        name = path.name if path == models_root() / path.name else str(path.resolve())
-        return _open_again, (type(self), name, self.model_id, self._given_point)
+        return _open_again, (type(self), self._folder.reference, self.model_id, self._given_point)
 
     def score(self, text: str, *, id: str | int | None = None, source: str | None = None) -> SpinResult:
         """Return the result for one text of any length.
@@ -222,9 +222,9 @@ class SpinDetector:
         segment_probabilities = sigmoid(segment_log_odds).round(_ROUNDING)
         spun_looking = segment_probabilities >= 0.5  # 0.5: where a segment is as likely spun as not
         spans: tuple[Span, ...] = ()
-        # In an article that is flagged a segment is more likely spun than its own words say.
+        # In a flagged article a segment is more likely spun than its own words say, and the reader wants to see why.
         shown = spun_looking if probability < self.threshold else segment_probabilities >= _SHOWN_IN_SPUN
-        if spun_looking.any() and probability >= min(0.5, self.threshold):
+        if shown.any() and probability >= min(0.5, self.threshold):
             spans = self._spans(text, prepared, ids, at, associations, shown, judged)
         return SpinResult(
             verdict=Verdict.SPUN if probability >= self.threshold else Verdict.CLEAN,
@@ -277,7 +277,7 @@ class SpinDetector:
         if workers > 1:
             from detector.workers import score_in_processes  # late: its imports would slow every start
 
-            return score_in_processes(str(self._folder.path), self._given_point, texts, workers)
+            return score_in_processes(self._folder.reference, self._given_point, texts, workers)
         return map(self.score, texts)
 
     def _read_segments(

@@ -229,7 +229,7 @@ def _complete(
             ahead = int(content[last] and evidence[last] >= _NOTHING_AGAINST and not result[last])
         result[last : last + ahead] = True
         stop[last : last + ahead] = True
-        back = _reached(range(first - 1, max(first - _REACH, -1), -1), rare, stop)
+        back = _reached(range(first - 1, max(first - 1 - _REACH, -1), -1), rare, stop)
         result[first - back : first] = True
         stop[first - back : first] = True
     return result

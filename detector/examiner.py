@@ -236,7 +236,7 @@ class _Loaded:
         self._folder = folder
         self.sessions: dict[str, InferenceSession] = {}
         with _loading(folder):
-            self._tokenizer = _tokenizer(str(folder.file(_TOKENIZER)))
+            self._tokenizer = _tokenizer(folder.read(_TOKENIZER))
             first, last = self._tokenizer.token_to_id("[CLS]"), self._tokenizer.token_to_id("[SEP]")
             if first is None or last is None:
                 raise ValueError(f"{_TOKENIZER}: expected the pieces [CLS] and [SEP]")
@@ -245,7 +245,7 @@ class _Loaded:
     def open(self, network: str, threads: int) -> None:
         """Make the session of a network."""
         with _loading(self._folder):
-            session = _session(str(self._folder.file(network)), threads)
+            session = _session(self._folder.read(network), threads)
             inputs = [i.name for i in session.get_inputs()]
             outputs = [o.name for o in session.get_outputs()]
             if inputs != _INPUTS or outputs != _OUTPUTS:
@@ -274,6 +274,8 @@ def _loading(folder: ModelFolder) -> Iterator[None]:
     """Turn what goes wrong while a part of the examiner is loaded into a ModelError."""
     try:
         yield
+    except ModelError:
+        raise
     except Exception as error:  # both libraries raise bare Exceptions and types of their own
         if was_interrupted(error):
             raise KeyboardInterrupt from error
@@ -302,7 +304,8 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _session(path: str, threads: int) -> InferenceSession:
+def _session(network: str | bytes, threads: int) -> InferenceSession:
+    """Return a session of a network, given as its file's path or content."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -312,13 +315,13 @@ def _session(path: str, threads: int) -> InferenceSession:
     options.log_severity_level = 3  # errors only: they are raised as well, and a library does not print
     # Idle threads would spin for work that comes only with the next text, on cores that others want.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
-def _tokenizer(path: str) -> Tokenizer:
+def _tokenizer(content: bytes) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(path)
+    tokenizer = Tokenizer.from_str(content.decode())
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -51,7 +51,8 @@ class ForkGate:
 
     def _in_parent(self) -> None:
         with self._changed:
-            self._forking -= 1
+            # Not below 0: an interrupt may have come before `_before` could count.
+            self._forking = max(0, self._forking - 1)
             self._changed.notify_all()
 
     def _in_child(self) -> None:

@@ -50,7 +50,7 @@ class Prepared:
         return int(self.tokens.starts[first]), int(self.tokens.ends[self.ends[number] - 1])
 
     def original_segments(self) -> list[tuple[int, int]]:
-        """Return the half-open offsets of all segments in the given text, in order and apart."""
+        """Return the half-open offsets of all segments in the given text, in order and apart, none of them empty."""
         found: list[tuple[int, int]] = []
         before = 0
         for number in range(len(self.ends)):
@@ -58,6 +58,12 @@ class Prepared:
             # Two of them can touch one stretch that the map knows as a whole (writing turned around).
             found.append((max(start, before), end))
             before = end
+        # One can lie in such a stretch with all its words: it gets the last characters, which are as many as its words.
+        behind = before
+        for number in range(len(found) - 1, -1, -1):
+            start, end = found[number]
+            end = min(end, behind)
+            found[number] = behind, _ = min(start, end - 1), end
         return found
 
 

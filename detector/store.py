@@ -50,6 +50,21 @@ class ModelFolder:
         """The model as it is named in results: `name@digest`."""
         return f"{self.name}@{self.digest}"
 
+    @property
+    def reference(self) -> str:
+        """What `open_model` finds this folder by, wherever it is called: a bundled model's name, else the path."""
+        return self.path.name if self.path == models_root() / self.path.name else str(self.path.resolve())
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file of the model, compared with the manifest once more.
+
+        Raises:
+            ModelError: as of `open_model` and `file`.
+        """
+        content = _read(self.file(name).parent, name)
+        _check_digest(self.path, name, hashlib.sha256(content).hexdigest(), self.manifest["files"][name]["sha256"])
+        return content
+
     def file(self, name: str) -> Path:
         """Return the path of a file of the model, `name` as in the manifest.
 

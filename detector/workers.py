@@ -38,8 +38,8 @@ def score_in_processes(
 ) -> Iterator[SpinResult]:
     """Yield the result of each text, in order; at most two chunks for each worker are read ahead.
 
-    `model`: a model folder, which every worker opens once. Workers are spawned, not forked: forking a process with
-    threads can deadlock. Like all users of spawn, a script needs `if __name__ == "__main__":`.
+    `model`: as `SpinDetector.load` finds it; every worker opens it once. Workers are spawned, not forked: forking a
+    process with threads can deadlock. Like all users of spawn, a script needs `if __name__ == "__main__":`.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: a worker was killed, for want of memory say.

@@ -250,6 +250,12 @@ def test_a_column_that_is_there_twice_is_named(tmp_path: Path):
     assert rows_of(read(path, text_column="body", id_column="key")) == [(None, "c", None)]
     (good, bad) = rows_of(read(first, path))
     assert good == (1, "a", None) and "more than one column 'text'" in bad[2]
+    comma = tmp_path / "c.csv"
+    comma.write_text("text,id,note,note\na,1,x,y\n")
+    assert rows_of(read(comma)) == [("1", "a", None)]  # nobody asks for the notes
+    for column, keep in (("note", ()), ("text", ("note",)), ("text", ("all",))):
+        with pytest.raises(ColumnError, match=r"c\.csv: more than one column 'note'"):
+            read(comma, text_column=column, keep=keep)
     kept_schema(find_inputs([str(path)]), ReadOptions())  # does not raise: the reader names the column
     done = batch(first.name, path.name, "-o", "o.parquet", "--workers", 1, cwd=tmp_path)
     assert done.returncode == ExitCode.SOME_FAILED

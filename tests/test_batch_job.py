@@ -21,6 +21,7 @@ import pytest
 
 from detector import SpinDetector
 from detector.batch import job, journal, pool, readers, writers
+from detector.batch.inputs import find_inputs
 from detector.batch.job import Counts, JobError, JobOptions, Summary, run_job
 from detector.batch.readers import ColumnError, ReadOptions
 from detector.cli import ExitCode
@@ -141,6 +142,21 @@ def test_failures_are_rows_and_the_others_go_on(tmp_path: Path, detector: SpinDe
         jsonschema.validate(row, SCHEMA)
     assert summary.counts.failed == 4 and watcher.complaints == [r["error"] for r in rows if "error" in r]
     assert SECRET not in "".join(watcher.complaints)
+
+
+def test_names_that_the_system_cannot_hold_are_failures_as_others(
+    tmp_path: Path, detector: SpinDetector, texts: list[str]
+):
+    path = write_rows(tmp_path / "a.jsonl", texts[:1])
+    longest = tmp_path / ("x" * 300)
+    summary = run(detector, longest.with_suffix(".jsonl"), longest, path, output=tmp_path / "out.jsonl")
+    assert ["error" in r for r in read_lines(tmp_path / "out.jsonl")] == [True, True, False]
+    assert summary.counts.failed == 2
+    with pytest.raises(JobError, match="cannot be written"):
+        run(detector, path, output=longest.with_suffix(".jsonl"))
+    with pytest.raises(JobError, match="no such folder for the output"):
+        run(detector, path, output=longest / "out.jsonl")
+    assert next(find_inputs([f"{longest}*"])).error
 
 
 def test_a_bug_in_scoring_costs_one_row_and_tells_nothing_of_the_text(

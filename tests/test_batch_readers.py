@@ -319,6 +319,10 @@ def test_schema_of_carried_columns(tmp_path: Path):
         kept_schema(find_inputs([str(narrow), str(tmp_path / "c.csv")]), ReadOptions(keep=("n",)))
     with pytest.raises(ColumnError, match="JSON lines have no schema"):
         kept_schema(find_inputs([str(write_jsonl(tmp_path / "d.jsonl", 1))]), ReadOptions(keep=("all",)))
+    (tmp_path / "e.txt").write_text("a text has no columns")
+    others = [str(narrow), str(tmp_path / "gone.parquet"), str(tmp_path / "e.txt"), str(wide)]
+    schema, integer_ids = kept_schema(find_inputs(others), ReadOptions(keep=("n",)))
+    assert integer_ids and schema == pa.schema([("n", pa.int64())])
     schema, integer_ids = kept_schema(find_inputs([str(tmp_path / "c.csv")]), ReadOptions(keep=("all",)))
     assert not integer_ids and schema == pa.schema([("text", pa.string()), ("n", pa.string())])
 

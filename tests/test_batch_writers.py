@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detector.batch import writers
+from detector.batch.rows import ColumnError
 from detector.batch.writers import RESULT_FIELDS, OutputForm, PartFile, assemble, carried_name, encode, output_schema
 from detector.results import Failed, Reason, SpinResult
 from tests.rendering import SPUN as SPUN_FILE
@@ -101,6 +102,24 @@ def test_carried_columns_do_not_hide_the_results():
     assert carried_name("label") == "label"
 
 
+def test_a_carried_column_that_is_named_like_a_renamed_one_is_not_lost():
+    kept = [{"model": f"m{i}", "input_model": f"i{i}"} for i in range(3)]
+    found = as_lines(encode(records(), OutputForm("jsonl"), kept))
+    assert [(r["input_model"], r["input_input_model"]) for r in found] == [(f"i{i}", f"m{i}") for i in range(3)]
+    assert [r.get("model") for r in found] == [r.get("model") for r in records()]
+    form = parquet_form(pa.schema([("input_model", pa.string())]))
+    only = [{"input_model": row["input_model"]} for row in kept]
+    table = ipc(pa.table({"input_model": [row["input_model"] for row in kept]}))
+    for given in ({"kept": only}, {"table": table}):
+        assert [r["input_model"] for r in as_rows(encode(records(), form, **given))] == ["i0", "i1", "i2"]
+
+
+def test_a_carried_text_does_not_replace_the_text_that_the_offsets_point_into():
+    given = [{**r, "text": "extracted"} for r in records()]
+    found = as_lines(encode(given, OutputForm("jsonl", with_text=True), [{"text": "<p>page</p>"}] * 3))
+    assert {(r["text"], r["input_text"]) for r in found} == {("extracted", "<p>page</p>")}
+
+
 def odd_table() -> pa.Table:
     return pa.table({
         "time": pa.array([1, 2], pa.timestamp("ns")),
@@ -111,6 +130,24 @@ def odd_table() -> pa.Table:
         "deep": pa.array([{"day": datetime.date(2020, 1, 2)}, None]),
         "kind": pa.array(["x", "y"]).dictionary_encode(),
     })  # fmt: skip
+
+
+def test_what_has_no_python_value_goes_into_lines_part_by_part():
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff!"]).buffers())
+    zone = pa.array([0, None], pa.timestamp("us", tz="Mars/Olympus"))
+    deep = pa.StructArray.from_arrays([pa.array([1, 2], pa.timestamp("ns")), broken], ["at", "name"])
+    table = pa.table({"broken": broken, "zone": zone, "deep": deep, "list": pa.array([[1], None])})
+    first, second, _ = as_lines(encode(records(), OutputForm("jsonl"), table=ipc(table)))
+    assert (first["broken"], second["broken"]) == ("ok", "\ufffd!")
+    assert first["zone"].startswith("1970-01-01 00:00:00") and first["zone"].endswith("Z") and second["zone"] is None
+    assert first["deep"]["at"].startswith("1970-01-01 00:00:00.000000001")
+    assert second["deep"]["name"] == "\ufffd!" and (first["list"], second["list"]) == ([1], None)
+
+
+def test_a_value_that_the_joined_type_cannot_hold_is_named():
+    table = ipc(pa.table({"n": pa.array([1, 2**53 + 1, 3])}))
+    with pytest.raises(ColumnError, match="column 'n': a value of this file does not fit double"):
+        encode(records(), parquet_form(pa.schema([("n", pa.float64())])), table=table)
 
 
 def test_odd_types_go_into_lines():

@@ -139,6 +139,7 @@ def test_an_empty_and_a_short_text_are_results(tmp_path: Path):
         (("--encoding", "no-such", SPUN), ExitCode.USAGE),
         (("--encoding", "base64", SPUN), ExitCode.USAGE),
         (("--operating-point", "lenient", SPUN), ExitCode.USAGE),
+        (("--operating-point", "x" * 300, SPUN), ExitCode.USAGE),
         (("--max-bytes", "0", SPUN), ExitCode.USAGE),
         (("-", "-"), ExitCode.USAGE),
         (("-o", ROOT, SPUN), ExitCode.USAGE),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from detector import SpinDetector, detect, store
 from detector.errors import ModelError
+from detector.operating_point import OperatingPoint
 from detector.results import Reason, Verdict
 from detector.store import DEFAULT_MODEL, write_manifest
 from tests.tiny_model import article, spinner, tiny
@@ -210,6 +211,16 @@ def test_verdict_and_threshold_at_each_operating_point(name):
         assert len({r.probability for r in results}) == 1
         verdicts = [r.verdict is Verdict.SPUN for r in results]
         assert verdicts == sorted(verdicts)  # strict flags no more than balanced, balanced no more than sensitive
+
+
+def test_a_flagged_text_shows_why_where_no_segment_alone_looks_spun():
+    sentences = re.split(r"(?<=[.!?])\s+", (ROOT / "examples" / "spun.txt").read_text(encoding="utf-8"))
+    text = " ".join(sentences[2:4])
+    lower = OperatingPoint("lower", 0.05, shipped().model_id)
+    result = SpinDetector.load(store.models_root() / DEFAULT_MODEL, operating_point=lower).score(text)
+    assert result.verdict is Verdict.SPUN and result.coverage == 0.0
+    assert 0.2 <= max(s.probability for s in result.segments) < 0.5  # else it is another case
+    assert result.spans and not shipped().score(text).spans
 
 
 def test_an_unknown_operating_point_is_named_with_the_known_ones():

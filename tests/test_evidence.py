@@ -111,6 +111,8 @@ def test_a_rare_word_near_a_strong_one_belongs_to_its_phrase():
     assert marked("brutal dread driven by despot", evidence, rare="despot") == ["brutal"]  # too far
     assert marked("brutal . driven despot left", evidence, rare="despot") == ["brutal"]
     assert marked("truce was concurred", [NO, NO, 1.5], rare="truce") == ["truce was concurred"]
+    assert marked("truce was then concurred", [NO, NO, NO, 1.5], rare="truce") == ["truce was then concurred"]
+    assert marked("truce was then duly concurred", [NO, NO, NO, NO, 1.5], rare="truce") == ["concurred"]
 
 
 def test_names_are_no_evidence():

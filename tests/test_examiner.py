@@ -256,6 +256,16 @@ def test_threads_do_not_change_the_result(folder, examiner):
             assert same(found, expected)
 
 
+@pytest.mark.parametrize("file", NETWORK_FILES)
+def test_a_file_that_is_replaced_after_the_folder_was_opened_is_refused(tmp_path, file):
+    folder = make_folder(tmp_path / "tiny")
+    (folder.path / file).write_bytes((folder.path / file).read_bytes() + b" ")
+    found = Examiner(folder, threads=1)
+    with pytest.raises(ModelError, match=f"{file} was altered"):
+        for read in (found.look, found.examine):
+            read(TEXT, [(0, len(TEXT))], NOTHING)
+
+
 def test_a_copy_by_pickle(folder, examiner):
     copy = pickle.loads(pickle.dumps(examiner))
     assert same(copy.examine(TEXT, halves(TEXT), NOTHING), examiner.examine(TEXT, halves(TEXT), NOTHING))

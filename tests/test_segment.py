@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.segment import prepare
@@ -25,11 +25,15 @@ PIECES = [
     "№ 5 ",
     "x\r\n",
 ]
+WORDS = ("it was said that they would not come to the house because of the rain " * 8).split()[:112]
+TURNED = " ".join(WORDS) + " \u202e" + ("it was so. " + "it is " * 29)[::-1] + "\u202c"
+"""A last segment that lies within one stretch written backwards, which the segment before it begins."""
 anything = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=40).map("".join)
 
 
 @given(anything)
 @settings(max_examples=80)
+@example(TURNED)
 def test_segments_follow_each_other_inside_any_text(text):
     prepared = prepare(text)
     normal = prepared.normal.text
@@ -38,6 +42,12 @@ def test_segments_follow_each_other_inside_any_text(text):
     for number in range(len(prepared.ends)):
         start, end = prepared.segment_range(number)
         assert last <= start < end <= len(normal)
+        last = end
+    last = 0
+    found = prepared.original_segments()
+    assert len(found) == len(prepared.ends)
+    for start, end in found:
+        assert last <= start < end <= len(text)
         last = end
     assert bool(prepared.ends) == bool(prepared.words)
     for left_out in prepared.ignored:

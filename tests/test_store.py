@@ -116,6 +116,27 @@ def test_name_is_preferred_to_a_folder_of_the_same_name(root, tmp_path, monkeypa
     assert open_model(Path("tiny")).name == "other"
 
 
+def test_a_folder_is_referred_to_so_that_no_bundled_model_is_meant(root, tmp_path, monkeypatch):
+    name = next(root.iterdir()).name
+    shutil.copytree(root / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    there = open_model(Path(name))
+    assert open_model(there.reference).path == tmp_path / name
+    assert open_model(open_model(name).reference).path == root / name == open_model(name).path
+
+
+def test_a_file_is_compared_again_when_it_is_read(tiny):
+    folder = open_model(tiny)
+    content = folder.read("weights.npy")
+    assert content == (tiny / "weights.npy").read_bytes()
+    (tiny / "weights.npy").write_bytes(content[::-1] + b"x")
+    with pytest.raises(ModelError, match="was altered"):
+        folder.read("weights.npy")
+    (tiny / "weights.npy").unlink()
+    with pytest.raises(ModelError, match="is missing"):
+        folder.read("weights.npy")
+
+
 def test_default_model_is_used_without_a_name(root):
     build(root / store.DEFAULT_MODEL, name=store.DEFAULT_MODEL)
     assert open_model().name == store.DEFAULT_MODEL

@@ -51,7 +51,7 @@ class SpinScorer:
         with_text: bool = False,
     ) -> None:
         self._settings: dict[str, Any] = {
-            "model": None if model is None else str(model),
+            "model": model.resolve() if isinstance(model, Path) else model,
             "operating_point": as_operating_point(operating_point),
             "text_column": text_column,
             "id_column": id_column,

@@ -44,7 +44,7 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
                 of_id = schema.field(options.id_column).type
                 integer_ids &= pa.types.is_integer(of_id) and of_id != pa.uint64()
             found = [f for f in schema if options.keep_all or f.name in options.keep]
-        else:
+        elif item.kind in ("jsonl", "csv"):
             integer_ids = False
             if item.kind == "jsonl" and options.keep_all:
                 raise ColumnError(
@@ -55,6 +55,8 @@ def kept_schema(inputs: Iterable[Input], options: ReadOptions) -> tuple[pa.Schem
             if options.keep_all:
                 names = csv_header(item, options) if item.kind == "csv" else ()
             found = [pa.field(name, pa.string()) for name in names]
+        else:  # a text has neither columns nor an id, and what cannot be opened is reported when it is read
+            continue
         for one in found:
             if options.keep_all and one.name == options.id_column:
                 continue

@@ -66,9 +66,9 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[Input]:
         elif is_url(argument):
             name = name_of(argument)
             yield from _or_nothing(_at_url(argument), f"{name}: no file of a known kind here", argument)
-        elif Path(argument).is_dir():
+        elif os.path.isdir(argument):  # noqa: PTH112 - never raises, and what is wrong is said where it is read
             yield from _or_nothing(_walk(argument), f"{display_name(argument)}: no file of a known kind in this folder")
-        elif glob.has_magic(argument) and not Path(argument).exists():
+        elif glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110 - never raises
             found = (f for name in sorted(glob.iglob(argument, recursive=True)) for f in _matched(name))  # noqa: PTH207 - absolute patterns too
             yield from _or_nothing(found, f"{display_name(argument)}: no file of a known kind matches", argument)
         else:
@@ -85,7 +85,7 @@ def _or_nothing(found: Iterator[Input], message: str, name: str | None = None) -
 
 
 def _matched(name: str) -> Iterator[Input]:
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112 - never raises
         yield from _walk(name)
     elif kind_of(name) is not None:
         yield _look_at(name)
@@ -100,14 +100,14 @@ def _walk(folder: str) -> Iterator[Input]:
         yield Input(folder, None, error=f"{display_name(folder)}: cannot be read: {error.strerror or error}")
         return
     for name in names:
-        path = Path(folder, name)
+        path = str(Path(folder, name))
         if name.startswith("."):
             continue
-        if path.is_dir():
-            if not path.is_symlink():
-                yield from _walk(str(path))
+        if os.path.isdir(path):  # noqa: PTH112 - never raises
+            if not os.path.islink(path):  # noqa: PTH114
+                yield from _walk(path)
         elif kind_of(name) is not None:
-            yield _look_at(str(path))
+            yield _look_at(path)
 
 
 def _look_at(path: str, *, open_pipes: bool = False) -> Input:

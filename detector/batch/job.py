@@ -107,10 +107,11 @@ def run_job(options: JobOptions, watcher: Watcher, detector: Scorer | None = Non
             check_output(options.upload_to)
         except RemoteError as error:
             raise JobError(str(error)) from error
-    elif target.is_dir():
+    elif os.path.isdir(target):  # noqa: PTH112 - never raises
         raise JobError(f"{options.output_name}: is a folder; give a file name")
-    if not target.parent.is_dir():
-        raise JobError(f"{display_name(str(target.parent))}: no such folder for the output; make it first")
+    if not os.path.isdir(target.parent):  # noqa: PTH112 - never raises
+        name = display_name(str(target.parent))
+        raise JobError(f"{name}: no such folder for the output, or none that may be entered; make it first")
     summary = None if options.summary is None else _resolved(options.summary)
     if summary == target and options.upload_to is None:
         raise JobError(f"{options.output_name}: is both the output and the summary; choose another --summary")

@@ -13,11 +13,10 @@ from detector.batch.remote import BLOCK_BYTES, is_url
 from detector.batch.rows import (
     CHUNK_ROWS,
     MAX_RECORD_BYTES,
-    ColumnError,
     ReadOptions,
     Row,
     check_columns,
-    listed,
+    check_unique,
     plain_id,
 )
 from detector.errors import InputError
@@ -46,11 +45,7 @@ def read_parquet(
         wanted = [options.text_column, *([options.id_column] if options.id_given else []), *keep]
         check_columns(name, wanted, columns)
         read = list(dict.fromkeys([options.text_column, *([options.id_column] if has_id else []), *keep]))
-        if twice := [column for column in read if columns.count(column) > 1]:
-            raise ColumnError(
-                f"{name}: more than one column {twice[0]!r}; the columns are {listed(columns)}; rename one, or choose "
-                "others with --text-column, --id-column and --keep"
-            )
+        check_unique(name, read, columns)
         groups: list[int] = []
         done = 0
         total = file.metadata.num_rows
@@ -166,13 +161,34 @@ def column_values(column: pa.Array) -> list[Any]:
 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.string())
     try:
-        return list(column.to_pylist())
-    except UnicodeDecodeError:
-        raw = column.cast(pa.large_binary())
-        return [None if v is None else v.decode("utf-8", "replace") for v in raw.to_pylist()]
+        # Nanoseconds fit no Python type.
+        return list((column.cast(pa.string()) if pa.types.is_temporal(column.type) else column).to_pylist())
+    except ValueError:  # UnicodeDecodeError and pyarrow.ArrowInvalid are such, too
+        return [_spelt(value) for value in column]
+
+
+def _spelt(value: Any) -> Any:
+    """Return a scalar that pyarrow has no Python value for, or one that holds such: the parts one by one."""
+    import pyarrow as pa
+
+    if not value.is_valid:
+        return None
+    kind = value.type
+    if pa.types.is_struct(kind):
+        return {name: _spelt(part) for name, part in value.items()}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return [_spelt(part) for part in value.values]
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return value.as_buffer().to_pybytes().decode("utf-8", "replace")
+    if pa.types.is_timestamp(kind) and kind.tz is not None:  # of a zone that this system does not know
+        return value.cast(pa.timestamp(kind.unit)).cast(pa.string()).as_py() + "Z"
+    if pa.types.is_temporal(kind):
+        return value.cast(pa.string()).as_py()
+    try:
+        return value.as_py()
+    except ValueError:
+        return str(value)
 
 
 def text_values(column: pa.Array) -> list[Any]:

@@ -25,6 +25,7 @@ from detector.batch.writers import Format, OutputForm, output_schema
 from detector.errors import MissingExtraError
 from detector.operating_point import OperatingPoint, as_operating_point
 from detector.reading import STDIN
+from detector.store import open_model
 
 __all__ = ["SpinScorer", "score_files"]
 
@@ -90,7 +91,7 @@ def score_files(
         output=output if is_url(output) else str(Path(output).resolve()),
         form=OutputForm(output_format, spun_only, spans, schema, with_text),
         read=options,
-        model=None if model is None else str(Path(model).resolve() if Path(model).is_dir() else model),
+        model=None if model is None else open_model(model).reference,
         model_id=detector.model_id,
         operating_point=point,
         first_table=first_table,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -132,6 +132,19 @@ class MissingColumnError(ColumnError):
     def __init__(self, message: str, found: list[str]) -> None:
         super().__init__(message)
         self.found = found
+
+
+def check_unique(name: str, read: Iterable[str], columns: Sequence[str]) -> None:
+    """Check that a table has each column that is read only once.
+
+    Raises:
+        ColumnError: it has one of them twice; nobody could say which is meant.
+    """
+    if twice := [column for column in read if columns.count(column) > 1]:
+        raise ColumnError(
+            f"{name}: more than one column {twice[0]!r}; the columns are {listed(columns)}; rename one, or choose "
+            "others with --text-column, --id-column and --keep"
+        )
 
 
 def check_columns(name: str, wanted: Iterable[str], found: list[str], what: str = "columns") -> None:

@@ -25,6 +25,7 @@ from detector.batch.rows import (
     ReadOptions,
     Row,
     check_columns,
+    check_unique,
     listed,
     plain_id,
 )
@@ -232,6 +233,9 @@ def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Prog
             wanted = [options.text_column, *([options.id_column] if options.id_given else [])]
             wanted += [] if options.keep_all else options.keep
             check_columns(name, wanted, header)
+            has_id = [options.id_column] if options.id_column in header else []
+            kept = [c for c in header if c != options.id_column] if options.keep_all else options.keep
+            check_unique(name, [options.text_column, *has_id, *kept], header)
             filled = (r for r in bounded.apart(records) if r)
             yield from _csv_rows(islice(filled, skip, None), records, header, name, options)
     except UnicodeDecodeError as error:

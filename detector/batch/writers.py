@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from detector.batch.columns import to_array, to_table
+from detector.batch.parquet import column_values
+from detector.batch.rows import ColumnError
 from detector.results import KINDS
 
 if TYPE_CHECKING:
@@ -119,9 +121,20 @@ def _lines(records: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]], ch
     for i in chosen:
         record = records[i]
         if i < len(kept):
-            record = {**record, **{carried_name(k): _plain(v) for k, v in kept[i].items()}}
+            record = {**record, **_beside(record, kept[i])}
         lines.append(dump_record(record) + "\n")
     return "".join(lines).encode()
+
+
+def _beside(record: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """Return what is carried through, under names that neither the record nor another such column has."""
+    named = {}
+    for column, value in kept.items():
+        name = carried_name(column)
+        while name in record or (name != column and name in kept):
+            name = f"input_{name}"
+        named[name] = _plain(value)
+    return named
 
 
 def _plain(value: Any) -> Any:
@@ -140,13 +153,11 @@ def _plain(value: Any) -> Any:
 def _as_dicts(table: bytes) -> list[dict[str, Any]]:
     import pyarrow as pa
 
-    columns = {}
     read = pa.ipc.open_stream(table).read_all()
-    for name, column in zip(read.column_names, read.columns, strict=True):
-        if pa.types.is_dictionary(column.type):
-            column = pa.chunked_array([c.dictionary_decode() for c in column.chunks], column.type.value_type)
-        # Nanoseconds fit no Python type.
-        columns[name] = (column.cast(pa.string()) if pa.types.is_temporal(column.type) else column).to_pylist()
+    columns = {
+        name: [value for chunk in column.chunks for value in column_values(chunk)]
+        for name, column in zip(read.column_names, read.columns, strict=True)
+    }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -200,7 +211,13 @@ def _carried(field: Any, table: Any, kept: Sequence[dict[str, Any]] | None, coun
         column = table.column(name)
         if len(column) < count:  # the file broke off: its last row is no row of the table
             column = pa.chunked_array([*column.chunks, pa.nulls(count - len(column), column.type)], column.type)
-        return column.cast(field.type).take(indices)
+        try:
+            return column.cast(field.type).take(indices)
+        except pa.ArrowInvalid as error:
+            raise ColumnError(
+                f"column {name!r}: a value of this file does not fit {field.type}, to which the types of all files "
+                f"were joined ({error}); keep other columns, or write JSONL"
+            ) from error
     values = [next((_as_string(row[n]) for n in names if n in row), None) for row in kept or [{}] * count]
     column = to_array(values, pa.string())
     return pa.chunked_array([(column if field.type == pa.string() else column.cast(field.type)).take(indices)])
@@ -208,9 +225,9 @@ def _carried(field: Any, table: Any, kept: Sequence[dict[str, Any]] | None, coun
 
 @cache
 def _own_names(carried: str) -> tuple[str, ...]:
-    """Return what a carried column may be called in the input."""
+    """Return what a carried column may be called in the input, the likeliest first."""
     own = carried.removeprefix("input_")
-    return (own,) if own in RESULT_FIELDS else (carried,)
+    return (carried, own) if own in RESULT_FIELDS else (carried,)
 
 
 def _as_string(value: Any) -> str | None:
