@@ -43,7 +43,7 @@ from train.join import (
     ranked,
     unseen,
 )
-from train.screen import SPUN, FittedScreen, fit
+from train.screen import SPUN, FittedScreen, fit, text_of, texts_by_id
 from train.screen import Settings as ScreenSettings
 from train.simulation import imitates_only
 
@@ -203,10 +203,10 @@ def score_round(
     new = unseen(fitted, [documents[i] for i in one.train], {t.group for t in texts}) & long_enough(fitted, screen)
     numbers = np.flatnonzero(new).tolist()
     begins = np.searchsorted(fitted.segment_owner, np.arange(len(encoded) + 1))
-    text_of = {d.id: d.text for d in [*(documents[i] for i in one.train), *fitted.simulated]}
+    texts_known = texts_by_id([*(documents[i] for i in one.train), *fitted.simulated])
     known = [
         Screened(
-            text_of[encoded[k].id],
+            text_of(encoded[k], texts_known),
             encoded[k].group,
             Odds(float(fitted.cross_fitted[k]), float(gate.log_odds[k]), float(fitted.whole_text.cross_fitted[k])),
             fitted.segment_logits[begins[k] : begins[k + 1]],

@@ -229,6 +229,17 @@ def test_phrases_of_the_lists_are_normalised(raw, expected):
     assert e.normal_phrase(raw) == expected
 
 
+def test_digests_change_with_the_texts_that_packages_bring():
+    tables = ("human/licences", "human/wild", "human/licences")
+    documents = [
+        make_document(table, number, text) for number, (table, text) in enumerate(zip(tables, "abc", strict=True))
+    ]
+    found = e.package_digests(documents)
+    assert list(found) == ["human/licences"]
+    assert e.package_digests(documents[:1]) != found != e.package_digests(documents[::-1])
+    assert open_model(tiny().folder).manifest["training"]["packages"] == {}
+
+
 def test_digests_change_with_the_data(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.parquet").write_bytes(b"one")

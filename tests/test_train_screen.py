@@ -20,7 +20,17 @@ from tests.tiny_model import article, documents, make_document, settings, spinne
 from train import screen as s
 from train.corpora import load_documents, originals_of
 from train.recipe import RESERVED_TABLES, is_reserved, read_documents
-from train.screen import DEFAULT_RECIPE, ScreenSystem, Settings, count_pairs, encode, fit, word_ids
+from train.screen import (
+    DEFAULT_RECIPE,
+    ScreenSystem,
+    Settings,
+    count_pairs,
+    encode,
+    fit,
+    text_of,
+    texts_by_id,
+    word_ids,
+)
 from train.simulation import cut_words
 
 # ------------------------------------------------------------------------------------------------------- recipe
@@ -313,3 +323,13 @@ def test_encoding_keeps_apart_documents_of_equal_text():
     assert (one.label, two.label) == ("original", "spun")
     assert one.hashes.tolist() == two.hashes.tolist()
     assert replace(one, id="2").words == 4
+
+
+def test_texts_that_share_an_id_are_told_apart_by_their_words():
+    rows = [
+        make_document("llm/rewrite", n, text) for n, text in ((1, "One fox."), (1, "Two old foxes."), (2, "A hen."))
+    ]
+    texts = texts_by_id(rows)
+    assert list(map(len, texts.values())) == [2, 1]
+    for d in rows:
+        assert text_of(encode(d.id, d.table, d.label, d.group, d.text), texts) == d.text

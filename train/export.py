@@ -22,6 +22,7 @@ from detector.words import tokenise
 from train.align import document_pairs, merge_tables, mine, read_tortured_phrases
 from train.corpora import ROOT, Document
 from train.kinds import OTHER_KINDS
+from train.package_texts import PACKAGE_TABLES
 from train.screen import SPUN, FittedScreen, Floats, Settings, sample_weights, word_ids
 from train.spinners.phrases import read_connectives
 from train.suggestions import write_suggestions
@@ -297,6 +298,7 @@ def write_model(
             "training": {
                 "recipe": {name: getattr(settings, name) for name in Settings.__slots__},
                 "data": data_digests(data),
+                "packages": package_digests(documents),
                 "commit": commit,
                 "documents": len(fitted.encoded),
                 "thresholds": details,
@@ -312,6 +314,16 @@ def data_digests(data: Path) -> dict[str, str]:
     """Return the CRC-32 of each table and lexicon, to tell whether a rerun sees the same data."""
     paths = sorted(p for p in data.rglob("*") if p.suffix in {".parquet", ".tsv", ".gz"})
     return {p.relative_to(data).as_posix(): f"{zlib.crc32(p.read_bytes()):08x}" for p in paths}
+
+
+def package_digests(documents: Iterable[Document]) -> dict[str, str]:
+    """Return the CRC-32 of the texts of each table that comes with packages: other versions have other texts."""
+    found: dict[str, int] = {}
+    for document in documents:
+        if document.table in PACKAGE_TABLES:
+            text = document.text.encode("utf-8", "surrogatepass")
+            found[document.table] = zlib.crc32(text, found.get(document.table, 0))
+    return {table: f"{value:08x}" for table, value in sorted(found.items())}
 
 
 def _write_text(path: Path, text: str) -> None:

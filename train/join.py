@@ -33,7 +33,7 @@ from train.examiner import Settings as ExaminerSettings
 from train.examiner import training_documents as examiner_documents
 from train.export import TARGET_RATES, thresholds, upper_quantile
 from train.kinds import fit_kind_scale
-from train.screen import SPUN, FittedScreen, Floats, Settings, inner_fold, sample_weights
+from train.screen import SPUN, FittedScreen, Floats, Settings, inner_fold, sample_weights, text_of, texts_by_id
 
 if TYPE_CHECKING:
     from train.examiner_model import ExaminerModel
@@ -121,13 +121,13 @@ def fit_gate(fitted: FittedScreen, settings: Settings) -> Gate:
 def examine(
     fitted: FittedScreen,
     gate_odds: Floats,
-    texts: Mapping[str, str],
+    texts: Mapping[str, Sequence[str]],
     wanted: NDArray[np.int64],
     read: Callable[[str, Sequence[tuple[int, int]], WordLevels], Examined],
     choose: Callable[[Floats], list[int]],
     looks: int = 0,
 ) -> Examinations:
-    """Run a network of the examiner on the fitted documents `wanted` (indices), whose texts are in `texts` by id.
+    """Run a network of the examiner on the fitted documents `wanted` (indices), texts from `texts_by_id`.
 
     `gate_odds`: shape (documents,), cross-fitted. `read`: `Examiner.examine` or `look`. `choose`: from the screen's log
     odds of the segments, those that are read, in the order of reading. `looks`: how many of them one after the other,
@@ -139,7 +139,7 @@ def examine(
     features, kinds, screens, spuns = [], [], [], []
     for row in wanted.tolist():
         document = fitted.encoded[row]
-        prepared = prepare(texts[document.id])
+        prepared = prepare(text_of(document, texts))
         logits = fitted.segment_logits[begins[row] : begins[row + 1]]
         order = choose(logits)
         levels = WordLevels.of(prepared.tokens, fitted.counts.levels(prepared.tokens, document.group))
@@ -470,7 +470,7 @@ def fit_join(
     Parquet file to write the probabilities of the unseen texts to, as `eval.scores` reads them. Returns `measured` with
     what was measured on the unseen texts; it also goes into the manifest.
     """
-    texts = {d.id: d.text for d in [*documents, *fitted.simulated]}
+    texts = texts_by_id([*documents, *fitted.simulated])
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     config["examiner"] = {"max_tokens": examiner_settings.max_tokens}

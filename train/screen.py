@@ -105,6 +105,25 @@ def encode(document_id: str, table: str, label: str, group: str, text: str) -> E
     return Encoded(document_id, table, label, group, *_cache[key])
 
 
+def texts_by_id(documents: Iterable[Document]) -> dict[str, list[str]]:
+    """Return the texts of the documents by id; more than one where a table uses an id twice."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for document in documents:
+        found[document.id].append(document.text)
+    return dict(found)
+
+
+def text_of(encoded: Encoded, texts: Mapping[str, Sequence[str]]) -> str:
+    """Return a document's text out of `texts_by_id`: of those under its id the one with its words.
+
+    Some rows of llm/rewrite_gpt35_prompts share an id.
+    """
+    candidates = texts[encoded.id]
+    if len(candidates) == 1:
+        return candidates[0]
+    return next(text for text in candidates if np.array_equal(prepare(text).tokens.hashes, encoded.hashes))
+
+
 def word_ids(encoded: Encoded, vocabulary: Vocabulary) -> NDArray[np.int32]:
     """Return the ids of the document's tokens."""
     none = np.zeros(0, np.int64)
