@@ -33,11 +33,10 @@ from detector.evidence import (
 )
 from detector.examiner import Examined
 from detector.foreign import close_share
-from detector.gate import FUNCTION_WORDS, check_shares, not_text
-from detector.join import Join, Judged
-from detector.join import token_evidence as examiner_evidence
+from detector.join import Join, Judged, replaced_evidence
 from detector.operating_point import OperatingPoint, as_operating_point, settle
 from detector.results import KINDS, Ignored, Reason, Segment, Span, SpinResult, Verdict
+from detector.scorable import FUNCTION_WORDS, check_shares, not_text
 from detector.screen import Screen, block_ngrams, find_ngrams, segment_blocks, segment_numbers
 from detector.segment import Prepared, prepare
 from detector.spaced import WordSplitter
@@ -337,7 +336,7 @@ class SpinDetector:
             pairs = slice(*np.searchsorted(at, (begin, end - 1)))
             add_surprise(evidence, at[pairs] - begin, associations[pairs], self._evidence.surprise)
             if judged:
-                evidence += examiner_evidence(
+                evidence += replaced_evidence(
                     judged.examined, starts_of[begin:end], ends_of[begin:end], self._evidence.examiner
                 )
             starts, stops = starts_of[begin:end].tolist(), ends_of[begin:end].tolist()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.gate import FUNCTION_WORDS
+from detector.scorable import FUNCTION_WORDS
 from detector.screen import BLOCK_TOKENS
 from detector.words import BOUNDARY
 

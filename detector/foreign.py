@@ -14,8 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.gate import FUNCTION_WORDS, identify_language
 from detector.results import Ignored
+from detector.scorable import FUNCTION_WORDS, identify_language
 from detector.words import BOUNDARY, Tokens, word_hashes
 
 LANGUAGE = "language"

@@ -172,7 +172,7 @@ def features_of(odds: Odds, examined: Examined, words: int) -> NDArray[np.float6
     return joined_features(odds, examined.kind_logits, examined.token_logits, pieces, words)
 
 
-def token_evidence(
+def replaced_evidence(
     examined: Examined, starts: NDArray[np.int64], ends: NDArray[np.int64], weight: float
 ) -> NDArray[np.float64]:
     """Return evidence of replacement for each word, shape (words,); 0 for words that were not examined.

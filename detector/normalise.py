@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import lookalikes as look
-from detector.gate import FUNCTION_WORDS
 from detector.mojibake import SUSPECT, find_mojibake
+from detector.scorable import FUNCTION_WORDS
 from detector.spaced import Splitter, find_gaps, maybe_spaced
 from detector.typography import mixed_marks
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.association import AssociationTable, pair_keys
-from detector.gate import FUNCTION_WORDS
 from detector.lattice import Arcs, Ids, Ints, Paths, ranges
 from detector.results import MAX_SUGGESTIONS
+from detector.scorable import FUNCTION_WORDS
 from detector.words import FIRST_WORD_ID, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:

@@ -192,7 +192,7 @@ def test_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     (item,) = find_inputs(["none.txt"])
-    assert item.error == "none.txt: no such file; check the path (the current folder has been removed)"
+    assert item.error == "none.txt: no such file; check the path (the current folder does not exist any more)"
     with pytest.raises(JobError, match=r"^out\.jsonl: cannot be written: No such file or directory"):
         run(detector, "none.txt", output=Path("out.jsonl"))
     done = run(detector, "none.txt", output=tmp_path / "out.jsonl")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from detector import SpinDetector, store
 from detector.foreign import LANGUAGE, MIN_REST_WORDS, close_share, find_foreign, merge_ignored
-from detector.gate import MAX_CLOSE_SHARE
 from detector.results import Ignored, Reason
+from detector.scorable import MAX_CLOSE_SHARE
 from detector.segment import prepare
 from detector.words import tokenise
 

@@ -16,7 +16,7 @@ from detector.association import AssociationTable
 from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, sigmoid, spun_log_odds
 from detector.errors import InputError, ModelError
 from detector.examiner import NETWORK_FILES, NOT_EXAMINED, Examined
-from detector.join import Join, chosen_segments, features_of, looked_at, token_evidence
+from detector.join import Join, chosen_segments, features_of, looked_at, replaced_evidence
 from detector.results import KINDS
 from detector.store import write_manifest
 from tests.tiny_model import tiny
@@ -272,7 +272,7 @@ def test_words_that_were_not_examined_get_no_evidence() -> None:
         np.array([9.0, -1.0], np.float32),
         np.array([0, 2]),
     )
-    evidence = token_evidence(examined, np.array([0, 4, 20]), np.array([3, 8, 25]), 0.5)
+    evidence = replaced_evidence(examined, np.array([0, 4, 20]), np.array([3, 8, 25]), 0.5)
     assert evidence.tolist() == [2.0, 0.0, 0.0]  # 9 is limited to 4, -1 to 0
     assert NOT_EXAMINED < -4.0
 

@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from detector.errors import MissingExtraError
-from detector.gate import check
+from detector.scorable import check
 from train.corpora import Document
 
 LICENCES, ADDRESSES, MANUALS = "human/licences", "human/addresses", "human/manuals"

