@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,17 +29,13 @@ from train.corpora import Document
 from train.examiner import Settings as ExaminerSettings
 from train.examiner import fit_networks, is_held_out
 from train.examiner_data import Labelled, Windows, cut_windows, labelled_documents, preset_of, simulated, spread
-from train.export import thresholds
 from train.join import (
-    SMALLEST_SET,
+    Population,
     after_the_looks,
-    article_weights,
-    fit_first_look,
     fit_gate,
-    fit_look,
+    fit_stages,
     highest_cleared,
     long_enough,
-    ranked,
     unseen,
 )
 from train.screen import SPUN, FittedScreen, fit, text_of, texts_by_id
@@ -283,25 +278,18 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
     What is cleared keeps the screen's probability, but below the lowest threshold, as in `train.join.fit_join`.
     """
     known = found.known
-    human = np.array([t.startswith("human/") for t in known.tables])
-    population = Counter(known.tables)
+    texts = Population(
+        np.array(known.tables), known.groups, known.spun, known.gate, np.ones(len(known.tables), np.bool_)
+    )
+    passed = {k: r for k, r in enumerate(known.read) if r}
+    first = np.array([r.first for r in passed.values()])
 
-    def sides(rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], Floats, list[str]]:
-        weights = article_weights([known.tables[k] for k in rows], known.spun[rows], population, screen)
-        return known.spun[rows], weights, [known.groups[k] for k in rows]
+    def read(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        return rows, np.array([passed[k].features for k in rows.tolist()])
 
-    passed = [(k, r) for k, r in enumerate(known.read) if r]
-    looked = np.array([k for k, _ in passed])
-    first = np.array([r.first for _, r in passed])
-    look = fit_first_look(first, *sides(looked), human[looked], int(human.sum()), screen)
-    further = look.log_odds >= look.read_on
-    read = looked[further]
-    features = np.array([r.features for (_, r), on in zip(passed, further, strict=True) if on])
-    article = fit_look(features, *sides(read), screen)
-    log.info("join: %s", dict(zip(JOINED_NAMES, article.model.weights.round(2).tolist(), strict=True)))
-    order = ranked(known.gate, looked, look.log_odds, read, article.log_odds)
-    points, _ = thresholds(np.array(known.tables)[human], order[human], SMALLEST_SET)
-    cleared = highest_cleared(points)
+    stages = fit_stages(texts, np.array(list(passed)), first, read, screen)
+    look, article = stages.look, stages.article
+    cleared = highest_cleared(stages.points)
     result = np.full(len(found.rows), -np.inf)
     for k, one in enumerate(found.read):
         if one is None:

@@ -339,6 +339,72 @@ def ranked(gate_odds: Floats, looked: NDArray[np.int64], look: Floats, read: NDA
     return result
 
 
+@dataclass(frozen=True)
+class Population:
+    """The texts that a join is fitted on; all of shape (texts,).
+
+    `gate_odds`: log odds of the gate. `taking_part`: which of them neither model has seen; the others are left out.
+    """
+
+    tables: NDArray[np.str_]
+    groups: Sequence[str]
+    spun: NDArray[np.bool_]
+    gate_odds: Floats
+    taking_part: NDArray[np.bool_]
+
+    @property
+    def human(self) -> NDArray[np.bool_]:
+        """Which of the texts people wrote."""
+        return np.char.startswith(self.tables, "human/")
+
+    def sides(self, rows: NDArray[np.int64], settings: Settings) -> tuple[NDArray[np.bool_], Floats, list[str]]:
+        """Return of some texts which are spun, their weights, and their groups."""
+        spun, sizes = self.spun[rows], Counter(self.tables[self.taking_part].tolist())
+        weights = article_weights(self.tables[rows].tolist(), spun, sizes, settings)
+        return spun, weights, [self.groups[r] for r in rows]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """First look and article model of a join, and what comes of them.
+
+    `log_odds`: of all texts in the order of suspicion, see `ranked`; lowest for those that do not take part. `points`:
+    thresholds as probabilities; `details`: how they came about.
+    """
+
+    look: FirstLook
+    article: FittedLook
+    log_odds: Floats
+    points: dict[str, float]
+    details: dict[str, Any]
+
+
+def fit_stages(
+    texts: Population,
+    looked: NDArray[np.int64],
+    first: Floats,
+    read: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]],
+    settings: Settings,
+) -> Stages:
+    """Fit the first look, then on what it does not clear the article model, then the thresholds on human texts.
+
+    `looked`: rows of the texts that pass the gate; `first`: their features after each look, as in `Examinations`.
+    `read`: has the examiner read rows; returns those with pieces and their features.
+    """
+    human = texts.human
+    people = human & texts.taking_part
+    look = fit_first_look(first, *texts.sides(looked, settings), human[looked], int(people.sum()), settings)
+    wanted = looked[look.log_odds >= look.read_on]
+    log.info("first look goes on from %.3f, %d read from %.3f", look.look_on, len(wanted), look.read_on)
+    rows, features = read(wanted)
+    article = fit_look(features, *texts.sides(rows, settings), settings)
+    log.info("join: %s", dict(zip(JOINED_NAMES, article.model.weights.round(2).tolist(), strict=True)))
+    log_odds = ranked(texts.gate_odds, looked, look.log_odds, rows, article.log_odds)
+    log_odds = np.where(texts.taking_part, log_odds, -np.inf)
+    points, details = thresholds(texts.tables[people], log_odds[people], SMALLEST_SET)
+    return Stages(look, article, log_odds, points, details)
+
+
 def calibrated(
     model: ArticleModel, log_odds: Floats, labels: NDArray[np.bool_], weights: Floats
 ) -> tuple[ArticleModel, Floats]:
@@ -478,40 +544,35 @@ def fit_join(
     examiner = Examiner(open_model(folder))
 
     rules = settings.join
-    human = np.array([d.table.startswith("human/") for d in fitted.encoded])
-    gate = fit_gate(fitted, settings)
+    gate, encoded = fit_gate(fitted, settings), fitted.encoded
     trained = {d.group for d in examiner_documents(documents, examiner_settings)}
     new = unseen(fitted, documents, trained) & long_enough(fitted, settings)
-    encoded = fitted.encoded
-    population = Counter(encoded[i].table for i in np.flatnonzero(new))
-    people = new & human
+    population = Population(
+        np.array([d.table for d in encoded]),
+        [d.group for d in encoded],
+        np.array([d.label == SPUN for d in encoded]),
+        gate.log_odds,
+        new,
+    )
     most, at_first = int(rules["most_segments"]), int(rules["look_segments"])
-
-    def sides(found: Examinations) -> tuple[NDArray[np.bool_], Floats, list[str]]:
-        spun = np.array([encoded[r].label == SPUN for r in found.rows])
-        weights = article_weights([encoded[r].table for r in found.rows], spun, population, settings)
-        return spun, weights, [encoded[r].group for r in found.rows]
+    examinations: list[Examinations] = []
 
     def look_at(logits: Floats) -> list[int]:
         return looked_at(logits, chosen_segments(len(logits), most), at_first)
 
+    def read(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        def choose(logits: Floats) -> list[int]:
+            return chosen_segments(len(logits), most)
+
+        examinations.append(examine(fitted, gate.log_odds, texts, rows, examiner.examine, choose))
+        return examinations[0].rows, examinations[0].features
+
     passed = np.flatnonzero(new & (gate.log_odds >= gate.threshold))
     log.info("gate %.3f: %d of %d unseen texts looked at", gate.threshold, len(passed), new.sum())
     looked = examine(fitted, gate.log_odds, texts, passed, examiner.look, look_at, at_first)
-    look = fit_first_look(looked.features, *sides(looked), human[looked.rows], int(people.sum()), settings)
-    wanted = looked.rows[look.log_odds >= look.read_on]
-    log.info("first look goes on from %.3f, %d read from %.3f", look.look_on, len(wanted), look.read_on)
-    examined = examine(
-        fitted, gate.log_odds, texts, wanted, examiner.examine, lambda logits: chosen_segments(len(logits), most)
-    )
-    spun, weights, groups = sides(examined)
-    article = fit_look(examined.features, spun, weights, groups, settings)
-
-    log_odds = ranked(gate.log_odds, looked.rows, look.log_odds, examined.rows, article.log_odds)
-    log_odds = np.where(new, log_odds, -np.inf)
-    points, details = thresholds(
-        np.array([encoded[i].table for i in np.flatnonzero(people)]), log_odds[people], SMALLEST_SET
-    )
+    stages = fit_stages(population, looked.rows, looked.features, read, settings)
+    look, article, log_odds, points = stages.look, stages.article, stages.log_odds, stages.points
+    (examined,) = examinations
     cleared = highest_cleared(points)
     if held_out_scores:
         shown = np.minimum(fitted.cross_fitted, cleared)
@@ -520,7 +581,7 @@ def fit_join(
         real = new & ~np.isin([d.id for d in encoded], [d.id for d in fitted.simulated])
         both = {"ours": shown[real], "screen": fitted.cross_fitted[real]}
         _write_scores(held_out_scores, [encoded[i].id for i in np.flatnonzero(real)], both)
-    segment = _fit_segments(examined, spun, weights)
+    segment = _fit_segments(examined, *population.sides(examined.rows, settings)[:2])
     scale, accuracy = _kind_scale(encoded, examined)
     look_scale, look_accuracy = _kind_scale(encoded, looked)  # as if it had looked at all segments that it may
     measured = {
@@ -530,7 +591,7 @@ def fit_join(
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_read": round(accuracy, 4),
         "kinds_balanced_accuracy_looked_at": round(look_accuracy, 4),
-        "thresholds": details,
+        "thresholds": stages.details,
     }
     config["operating_points"] = points
     config["evidence"] = dict(settings.evidence)
@@ -549,7 +610,7 @@ def fit_join(
         "segment": segment,
         "kind_scale": scale,
     }
-    manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": details}
+    manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": stages.details}
     _write(folder, config, manifest)
     return measured
 
