@@ -38,6 +38,7 @@ GATE_NAMES = (
     *(f"weaker_level_{band}_{level}" for band in range(FREQUENCY_BANDS) for level in range(NEIGHBOUR_LEVELS)),
     "whole_text",
 )
+WHOLE_TEXT = GATE_NAMES.index("whole_text")
 JOINED_NAMES = (
     "screen_log_odds",
     "gate_log_odds",
@@ -93,6 +94,20 @@ def article_features(
             unknown_share,
         ]
     )
+
+
+def gate_features(
+    article: NDArray[np.float64],
+    kinds: NDArray[np.float64],
+    weaker_levels: NDArray[np.float64],
+    whole_text: NDArray[np.float64] | float,
+) -> NDArray[np.float64]:
+    """Return the numbers that the gate looks at, shape (..., len(GATE_NAMES)), in that order.
+
+    `article`: as `article_features`; `kinds`: log odds; `weaker_levels`: shares; their last axes are put behind each
+    other. `whole_text`: shape (...,).
+    """
+    return np.concatenate([article, kinds, weaker_levels, np.asarray(whole_text)[..., np.newaxis]], axis=-1)
 
 
 def joined_features(

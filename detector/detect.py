@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detector import forks
 from detector.association import AssociationTable, neighbour_levels, weaker_level_shares
-from detector.calibrate import ArticleModel, article_features, sigmoid
+from detector.calibrate import ArticleModel, article_features, gate_features, sigmoid
 from detector.errors import ModelError
 from detector.evidence import (
     JOINING_WORDS,
@@ -209,7 +209,7 @@ class SpinDetector:
                 prepared,
                 levels,
                 log_odds,
-                np.concatenate([features, kind_logits, weaker, [whole_text]]),
+                gate_features(features, kind_logits, weaker, whole_text),
                 logits,
                 words,
             )

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, spun_log_odds
+from detector.calibrate import (
+    GATE_NAMES,
+    JOINED_NAMES,
+    WHOLE_TEXT,
+    ArticleModel,
+    Odds,
+    joined_features,
+    spun_log_odds,
+)
 from detector.examiner import NOT_EXAMINED, Examined, Examiner, WordLevels
 from detector.results import KINDS
 from detector.segment import Prepared
@@ -81,7 +89,7 @@ class Join:
         `levels`: the `association.neighbour_levels` of the tokens. `gate_features`: as `calibrate.GATE_NAMES`,
         `segment_logits`: shape (segments,), the screen's. `words`: of the article.
         """
-        whole_text = float(gate_features[GATE_NAMES.index("whole_text")])
+        whole_text = float(gate_features[WHOLE_TEXT])
         odds = Odds(screen_log_odds, float(self._gate.log_odds(gate_features)), whole_text)
         if odds.gate < self.gate:
             return None

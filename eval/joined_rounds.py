@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibrate import FEATURE_NAMES, GATE_NAMES, JOINED_NAMES, ArticleModel, Odds, joined_features, sigmoid
+from detector.calibrate import FEATURE_NAMES, JOINED_NAMES, WHOLE_TEXT, ArticleModel, Odds, joined_features, sigmoid
 from detector.join import chosen_segments, looked_at
 from eval.protocols import ALSO_LEFT_OUT, NO_FAMILY, Settings, build_rounds, family_of, fold_of
 from train.corpora import Document
@@ -234,7 +234,7 @@ def _screened(text: str, fitted: FittedScreen, gate: ArticleModel) -> Screened |
         return None
     features, segments = found
     screen = float(fitted.article.log_odds(features[: len(FEATURE_NAMES)]))
-    odds = Odds(screen, float(gate.log_odds(features)), float(features[GATE_NAMES.index("whole_text")]))
+    odds = Odds(screen, float(gate.log_odds(features)), float(features[WHOLE_TEXT]))
     return Screened(text, "", odds, segments)
 
 

@@ -28,7 +28,7 @@ from detector.association import (
     neighbour_levels,
     weaker_level_shares,
 )
-from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features
+from detector.calibrate import FEATURE_NAMES, ArticleModel, article_features, gate_features
 from detector.screen import Screen, find_ngrams
 from detector.segment import prepare
 from detector.words import BOUNDARY, Tokens, Vocabulary
@@ -362,8 +362,7 @@ class FittedScreen:
     @property
     def gate_features(self) -> Floats:
         """What the gate looks at, cross-fitted, shape (documents, len(GATE_NAMES))."""
-        whole_text = self.whole_text.cross_fitted[:, np.newaxis]
-        return np.concatenate([self.features, self.kinds.cross_fitted, self.weaker_levels, whole_text], axis=1)
+        return gate_features(self.features, self.kinds.cross_fitted, self.weaker_levels, self.whole_text.cross_fitted)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -392,7 +391,7 @@ class FittedScreen:
         weaker = _weaker_levels(document, ids, at, associations, self.association)
         model = self.whole_text.model
         whole_text = model.log_odds(model.total(ngrams), len(ngrams.hashes))
-        return np.concatenate([own, kinds, weaker, [whole_text]]), logits
+        return gate_features(own, kinds, weaker, whole_text), logits
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Return the log odds of spinning of each text; a text without words gets -inf."""
