@@ -1,6 +1,6 @@
 # The report's own sentences stand on one line each.
 # ruff: noqa: E501
-"""Language identifiers compared, and what the gate refuses: other languages, texts that are no prose, human texts."""
+"""Language identifiers compared, and what is refused: other languages, texts that are no prose, human texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import tomli
 
-from detector import SpinDetector, gate
+from detector import SpinDetector, scorable
 from detector.foreign import LANGUAGE, close_share
 from detector.words import tokenise
 from eval.protocols import capped
@@ -42,18 +42,18 @@ def _words(text: str) -> list[str]:
 
 
 def _ours(text: str) -> str:
-    if close_share(tokenise(text)) > gate.MAX_CLOSE_SHARE:
+    if close_share(tokenise(text)) > scorable.MAX_CLOSE_SHARE:
         return "close"
-    return "en" if gate.is_english(text, _words(text)) else "other"
+    return "en" if scorable.is_english(text, _words(text)) else "other"
 
 
 def _function_words(text: str) -> str:
-    return "en" if gate.language_share(_words(text)) >= gate.MAYBE_ENGLISH_SHARE else "other"
+    return "en" if scorable.language_share(_words(text)) >= scorable.MAYBE_ENGLISH_SHARE else "other"
 
 
 def _fasttext() -> Identify:
-    gate.identify_language("the")
-    return lambda text: gate.identify_language(text)[0] or ""
+    scorable.identify_language("the")
+    return lambda text: scorable.identify_language(text)[0] or ""
 
 
 def _py3langid() -> Identify:
