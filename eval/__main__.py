@@ -152,7 +152,7 @@ def machine_paraphrase(
     "--steps", type=click.IntRange(1), default=1200, show_default=True, help="Of the examiner's training in each round."
 )
 def joined(data: Path | None, cache: Path, out: Path, rounds: str, steps: int) -> None:
-    """Train screen and examiner again without a tool and writers, for a score file; 25 minutes a round on two cores."""
+    """Train screen and examiner again without a tool and writers, for a score file; 45 minutes a round on two cores."""
     from eval import joined_rounds
 
     click.echo(joined_rounds.run(data or default_data_dir(), cache, out, steps, split_names(rounds)))
