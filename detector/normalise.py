@@ -221,7 +221,7 @@ def _take_back(text: str) -> tuple[str, _Map]:
 
 _OVERRIDDEN = re.compile("\u202e([^\u202a-\u202e\n\r\u2028\u2029]+)(\u202c|(?=[\n\r\u2028\u2029]|$))")
 _WORDS = re.compile(r"[^\W\d_]+")
-_LONGEST_TURNED = 200  # characters: words and phrases; a segment must be longer than what comes from one place
+_LONGEST_TURNED = 200  # characters: words and phrases; few segments are shorter than what comes from one place
 
 
 def _turn_around(text: str) -> tuple[str, _Map | None]:

@@ -60,10 +60,10 @@ class Prepared:
             before = end
         # One can lie in such a stretch with all its words: it gets the last characters, which are as many as its words.
         behind = before
-        for number in range(len(found) - 1, -1, -1):
-            start, end = found[number]
+        for number, (start, end) in reversed(list(enumerate(found))):
             end = min(end, behind)
-            found[number] = behind, _ = min(start, end - 1), end
+            behind = min(start, end - 1)
+            found[number] = behind, end
         return found
 
 

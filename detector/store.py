@@ -61,9 +61,8 @@ class ModelFolder:
         Raises:
             ModelError: as of `open_model` and `file`.
         """
-        content = _read(self.file(name).parent, name)
-        _check_digest(self.path, name, hashlib.sha256(content).hexdigest(), self.manifest["files"][name]["sha256"])
-        return content
+        self.file(name)  # listed at all?
+        return _read_checked(self.path, name, self.manifest["files"][name]["sha256"])
 
     def file(self, name: str) -> Path:
         """Return the path of a file of the model, `name` as in the manifest.
@@ -111,10 +110,7 @@ def open_model(model: str | Path | None = None) -> ModelFolder:
     config: dict[str, Any] = {}
     for file, entry in files.items():
         if file == CONFIG:
-            # Parsed from the same bytes that were hashed.
-            content = _read(path, file)
-            _check_digest(path, file, hashlib.sha256(content).hexdigest(), entry["sha256"])
-            config = _read_json(path, file, content)
+            config = _read_json(path, file, _read_checked(path, file, entry["sha256"]))
         else:
             _check_digest(path, file, _sha256(path, file), entry["sha256"])
     return ModelFolder(path, name, model_digest(files), config, manifest)
@@ -221,6 +217,13 @@ def _read(path: Path, file: str) -> bytes:
         return (path / file).read_bytes()
     except OSError as error:
         raise _read_error(path, file, error) from error
+
+
+def _read_checked(path: Path, file: str, expected: str) -> bytes:
+    """Return the content of a file; what is used is the same bytes that were hashed."""
+    content = _read(path, file)
+    _check_digest(path, file, hashlib.sha256(content).hexdigest(), expected)
+    return content
 
 
 def _sha256(path: Path, file: str) -> str:

@@ -32,8 +32,9 @@ from train.examiner_data import Labelled, Windows, cut_windows, labelled_documen
 from train.join import (
     Population,
     after_the_looks,
+    fit_clearing,
     fit_gate,
-    fit_stages,
+    fit_verdict,
     highest_cleared,
     long_enough,
     unseen,
@@ -282,14 +283,11 @@ def join_round(found: Scored, screen: ScreenSettings) -> Floats:
         np.array(known.tables), known.groups, known.spun, known.gate, np.ones(len(known.tables), np.bool_)
     )
     passed = {k: r for k, r in enumerate(known.read) if r}
-    first = np.array([r.first for r in passed.values()])
-
-    def read(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-        return rows, np.array([passed[k].features for k in rows.tolist()])
-
-    stages = fit_stages(texts, np.array(list(passed)), first, read, screen)
-    look, article = stages.look, stages.article
-    cleared = highest_cleared(stages.points)
+    looked = np.array(list(passed))
+    look, read = fit_clearing(texts, looked, np.array([r.first for r in passed.values()]), screen)
+    features = np.array([passed[k].features for k in read.tolist()])
+    judged = fit_verdict(texts, looked, look, read, features, screen)
+    article, cleared = judged.article, highest_cleared(judged.points)
     result = np.full(len(found.rows), -np.inf)
     for k, one in enumerate(found.read):
         if one is None:

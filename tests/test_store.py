@@ -126,7 +126,11 @@ def test_a_folder_is_referred_to_so_that_no_bundled_model_is_meant(root, tmp_pat
 
 
 def test_a_file_is_compared_again_when_it_is_read(tiny):
+    (tiny / "parts").mkdir()
+    (tiny / "parts" / "one.npy").write_bytes(b"123")
+    write_manifest(tiny, "tiny", {})
     folder = open_model(tiny)
+    assert folder.read("parts/one.npy") == b"123"
     content = folder.read("weights.npy")
     assert content == (tiny / "weights.npy").read_bytes()
     (tiny / "weights.npy").write_bytes(content[::-1] + b"x")

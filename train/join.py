@@ -365,44 +365,52 @@ class Population:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """First look and article model of a join, and what comes of them.
+class Judgement:
+    """Article model of a join, and what comes of it.
 
     `log_odds`: of all texts in the order of suspicion, see `ranked`; lowest for those that do not take part. `points`:
     thresholds as probabilities; `details`: how they came about.
     """
 
-    look: FirstLook
     article: FittedLook
     log_odds: Floats
     points: dict[str, float]
     details: dict[str, Any]
 
 
-def fit_stages(
-    texts: Population,
-    looked: NDArray[np.int64],
-    first: Floats,
-    read: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]],
-    settings: Settings,
-) -> Stages:
-    """Fit the first look, then on what it does not clear the article model, then the thresholds on human texts.
+def fit_clearing(
+    texts: Population, looked: NDArray[np.int64], features: Floats, settings: Settings
+) -> tuple[FirstLook, NDArray[np.int64]]:
+    """Fit the first look; return it with the rows that it does not clear, which the examiner is to read.
 
-    `looked`: rows of the texts that pass the gate; `first`: their features after each look, as in `Examinations`.
-    `read`: has the examiner read rows; returns those with pieces and their features.
+    `looked`: rows of the texts that pass the gate; `features`: theirs after each look, as in `Examinations`.
     """
-    human = texts.human
-    people = human & texts.taking_part
-    look = fit_first_look(first, *texts.sides(looked, settings), human[looked], int(people.sum()), settings)
+    people = int((texts.human & texts.taking_part).sum())
+    look = fit_first_look(features, *texts.sides(looked, settings), texts.human[looked], people, settings)
     wanted = looked[look.log_odds >= look.read_on]
     log.info("first look goes on from %.3f, %d read from %.3f", look.look_on, len(wanted), look.read_on)
-    rows, features = read(wanted)
-    article = fit_look(features, *texts.sides(rows, settings), settings)
+    return look, wanted
+
+
+def fit_verdict(
+    texts: Population,
+    looked: NDArray[np.int64],
+    look: FirstLook,
+    read: NDArray[np.int64],
+    features: Floats,
+    settings: Settings,
+) -> Judgement:
+    """Fit the article model on what was read, then the thresholds on all human texts.
+
+    `looked`, `look`: as of `fit_clearing`. `read`: rows that the examiner found pieces in; `features`: theirs.
+    """
+    article = fit_look(features, *texts.sides(read, settings), settings)
     log.info("join: %s", dict(zip(JOINED_NAMES, article.model.weights.round(2).tolist(), strict=True)))
-    log_odds = ranked(texts.gate_odds, looked, look.log_odds, rows, article.log_odds)
+    log_odds = ranked(texts.gate_odds, looked, look.log_odds, read, article.log_odds)
     log_odds = np.where(texts.taking_part, log_odds, -np.inf)
+    people = texts.human & texts.taking_part
     points, details = thresholds(texts.tables[people], log_odds[people], SMALLEST_SET)
-    return Stages(look, article, log_odds, points, details)
+    return Judgement(article, log_odds, points, details)
 
 
 def calibrated(
@@ -555,24 +563,19 @@ def fit_join(
         new,
     )
     most, at_first = int(rules["most_segments"]), int(rules["look_segments"])
-    examinations: list[Examinations] = []
 
     def look_at(logits: Floats) -> list[int]:
         return looked_at(logits, chosen_segments(len(logits), most), at_first)
 
-    def read(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-        def choose(logits: Floats) -> list[int]:
-            return chosen_segments(len(logits), most)
-
-        examinations.append(examine(fitted, gate.log_odds, texts, rows, examiner.examine, choose))
-        return examinations[0].rows, examinations[0].features
-
     passed = np.flatnonzero(new & (gate.log_odds >= gate.threshold))
     log.info("gate %.3f: %d of %d unseen texts looked at", gate.threshold, len(passed), new.sum())
     looked = examine(fitted, gate.log_odds, texts, passed, examiner.look, look_at, at_first)
-    stages = fit_stages(population, looked.rows, looked.features, read, settings)
-    look, article, log_odds, points = stages.look, stages.article, stages.log_odds, stages.points
-    (examined,) = examinations
+    look, wanted = fit_clearing(population, looked.rows, looked.features, settings)
+    examined = examine(
+        fitted, gate.log_odds, texts, wanted, examiner.examine, lambda logits: chosen_segments(len(logits), most)
+    )
+    judged = fit_verdict(population, looked.rows, look, examined.rows, examined.features, settings)
+    article, log_odds, points = judged.article, judged.log_odds, judged.points
     cleared = highest_cleared(points)
     if held_out_scores:
         shown = np.minimum(fitted.cross_fitted, cleared)
@@ -591,7 +594,7 @@ def fit_join(
         "flagged": _flagged(encoded, log_odds, new, points),
         "kinds_balanced_accuracy_read": round(accuracy, 4),
         "kinds_balanced_accuracy_looked_at": round(look_accuracy, 4),
-        "thresholds": stages.details,
+        "thresholds": judged.details,
     }
     config["operating_points"] = points
     config["evidence"] = dict(settings.evidence)
@@ -610,7 +613,7 @@ def fit_join(
         "segment": segment,
         "kind_scale": scale,
     }
-    manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": stages.details}
+    manifest["training"] |= {"examiner": asdict(examiner_settings), "join": measured, "thresholds": judged.details}
     _write(folder, config, manifest)
     return measured
 

@@ -15,8 +15,7 @@ from detector.batch.rows import (
     MAX_RECORD_BYTES,
     ReadOptions,
     Row,
-    check_columns,
-    check_unique,
+    kept_columns,
     plain_id,
 )
 from detector.errors import InputError
@@ -41,11 +40,8 @@ def read_parquet(
     with open_arrow(item.path) as raw, pq.ParquetFile(raw, **settings) as file:
         columns = file.schema_arrow.names
         has_id = options.id_column in columns
-        keep = [c for c in columns if c != options.id_column] if options.keep_all else list(options.keep)
-        wanted = [options.text_column, *([options.id_column] if options.id_given else []), *keep]
-        check_columns(name, wanted, columns)
+        keep = kept_columns(name, options, columns)
         read = list(dict.fromkeys([options.text_column, *([options.id_column] if has_id else []), *keep]))
-        check_unique(name, read, columns)
         groups: list[int] = []
         done = 0
         total = file.metadata.num_rows

@@ -74,7 +74,8 @@ def score_files(
     from detector import SpinDetector
 
     point = as_operating_point(operating_point)  # a file is read here, the actors get what it held
-    detector = SpinDetector.load(model, operating_point=point)
+    folder_of_model = open_model(model)
+    detector = SpinDetector(folder_of_model, point)
     options = read or ReadOptions()
     found = list(find_inputs([i if is_url(i) else os.path.abspath(i) for i in inputs]))  # noqa: PTH100 - keeps links
     first_table = next((item for item in found if item.is_table), None)
@@ -91,7 +92,7 @@ def score_files(
         output=output if is_url(output) else str(Path(output).resolve()),
         form=OutputForm(output_format, spun_only, spans, schema, with_text),
         read=options,
-        model=None if model is None else open_model(model).reference,
+        model=None if model is None else folder_of_model.reference,
         model_id=detector.model_id,
         operating_point=point,
         first_table=first_table,

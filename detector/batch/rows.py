@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -134,17 +134,22 @@ class MissingColumnError(ColumnError):
         self.found = found
 
 
-def check_unique(name: str, read: Iterable[str], columns: Sequence[str]) -> None:
-    """Check that a table has each column that is read only once.
+def kept_columns(name: str, options: ReadOptions, columns: list[str]) -> list[str]:
+    """Return the columns of a table that are carried through, after a check of all that are read.
 
     Raises:
-        ColumnError: it has one of them twice; nobody could say which is meant.
+        MissingColumnError: one that is asked for is not there.
+        ColumnError: one that is read is there twice; nobody could say which is meant.
     """
-    if twice := [column for column in read if columns.count(column) > 1]:
+    keep = [c for c in columns if c != options.id_column] if options.keep_all else list(options.keep)
+    check_columns(name, [options.text_column, *([options.id_column] if options.id_given else []), *keep], columns)
+    ids = [options.id_column] if options.id_column in columns else []
+    if twice := [column for column in (options.text_column, *ids, *keep) if columns.count(column) > 1]:
         raise ColumnError(
             f"{name}: more than one column {twice[0]!r}; the columns are {listed(columns)}; rename one, or choose "
             "others with --text-column, --id-column and --keep"
         )
+    return keep
 
 
 def check_columns(name: str, wanted: Iterable[str], found: list[str], what: str = "columns") -> None:

@@ -25,7 +25,7 @@ from detector.batch.rows import (
     ReadOptions,
     Row,
     check_columns,
-    check_unique,
+    kept_columns,
     listed,
     plain_id,
 )
@@ -230,14 +230,9 @@ def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Prog
             header = next((r for r in bounded.apart(records) if r), None)
             if header is None:
                 raise InputError("it is empty, without even a header")
-            wanted = [options.text_column, *([options.id_column] if options.id_given else [])]
-            wanted += [] if options.keep_all else options.keep
-            check_columns(name, wanted, header)
-            has_id = [options.id_column] if options.id_column in header else []
-            kept = [c for c in header if c != options.id_column] if options.keep_all else options.keep
-            check_unique(name, [options.text_column, *has_id, *kept], header)
+            keep = kept_columns(name, options, header)
             filled = (r for r in bounded.apart(records) if r)
-            yield from _csv_rows(islice(filled, skip, None), records, header, name, options)
+            yield from _csv_rows(islice(filled, skip, None), records, header, keep, name, options)
     except UnicodeDecodeError as error:
         raise InputError(f"not {encoding.removesuffix('-sig')} ({error.reason}); name its --encoding") from error
     finally:
@@ -245,11 +240,10 @@ def _csv(item: Input, name: str, options: ReadOptions, skip: int, progress: Prog
 
 
 def _csv_rows(
-    records: Iterator[list[str]], reader: Any, header: list[str], name: str, options: ReadOptions
+    records: Iterator[list[str]], reader: Any, header: list[str], keep: list[str], name: str, options: ReadOptions
 ) -> Iterator[Row]:
     text_at = header.index(options.text_column)
     id_at = header.index(options.id_column) if options.id_column in header else None
-    keep = [c for c in header if c != options.id_column] if options.keep_all else options.keep
     kept_at = [(c, header.index(c)) for c in keep]
     for record in records:
         if len(record) != len(header):
